@@ -1,0 +1,64 @@
+package sdk
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
+)
+
+// Patch collects JSON Patch operations (RFC 6902) in the order in which they apply. The zero value is
+// an empty patch. The first error sticks, and fails the mutation.
+type Patch struct {
+	ops []*admissionv1.PatchOperation
+	err error
+}
+
+// Add adds value at pointer: sets an object's member, or inserts into an array.
+func (p *Patch) Add(pointer string, value any) {
+	p.append(admissionv1.PatchOp_PATCH_OP_ADD, pointer, value)
+}
+
+// Replace replaces the value at pointer, which must exist.
+func (p *Patch) Replace(pointer string, value any) {
+	p.append(admissionv1.PatchOp_PATCH_OP_REPLACE, pointer, value)
+}
+
+// Test requires the value at pointer to equal value; otherwise the whole patch fails.
+func (p *Patch) Test(pointer string, value any) {
+	p.append(admissionv1.PatchOp_PATCH_OP_TEST, pointer, value)
+}
+
+// Remove removes the value at pointer, which must exist.
+func (p *Patch) Remove(pointer string) {
+	p.ops = append(p.ops, &admissionv1.PatchOperation{Op: admissionv1.PatchOp_PATCH_OP_REMOVE, Path: pointer})
+}
+
+// Operations returns what was collected, or the first error.
+func (p *Patch) Operations() ([]*admissionv1.PatchOperation, error) { return p.ops, p.err }
+
+// Empty tells whether nothing was collected.
+func (p *Patch) Empty() bool { return len(p.ops) == 0 && p.err == nil }
+
+func (p *Patch) append(op admissionv1.PatchOp, pointer string, value any) {
+	raw, err := json.Marshal(value)
+	if err != nil && p.err == nil {
+		p.err = fmt.Errorf("patch value for %s: %w", pointer, err)
+	}
+	p.ops = append(p.ops, &admissionv1.PatchOperation{Op: op, Path: pointer, Value: raw})
+}
+
+// Pointer joins reference tokens into a JSON pointer (RFC 6901), escaping "~" and "/" in each:
+// Pointer("metadata", "labels", "app.kubernetes.io/name") is "/metadata/labels/app.kubernetes.io~1name".
+func Pointer(tokens ...string) string {
+	var b strings.Builder
+	for _, t := range tokens {
+		b.WriteByte('/')
+		b.WriteString(pointerEscaper.Replace(t))
+	}
+	return b.String()
+}
+
+// pointerEscaper replaces left to right without rescanning, so that "~1" becomes "~01".
+var pointerEscaper = strings.NewReplacer("~", "~0", "/", "~1")
