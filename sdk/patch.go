@@ -35,6 +35,11 @@ func (p *Patch) Remove(pointer string) {
 	p.ops = append(p.ops, &admissionv1.PatchOperation{Op: admissionv1.PatchOp_PATCH_OP_REMOVE, Path: pointer})
 }
 
+// move takes the value at from away and adds it at to.
+func (p *Patch) move(from, to string) {
+	p.ops = append(p.ops, &admissionv1.PatchOperation{Op: admissionv1.PatchOp_PATCH_OP_MOVE, From: from, Path: to})
+}
+
 // Operations returns what was collected, or the first error.
 func (p *Patch) Operations() ([]*admissionv1.PatchOperation, error) { return p.ops, p.err }
 

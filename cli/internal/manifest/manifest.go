@@ -1,0 +1,109 @@
+// Package manifest reads Kubernetes objects from files, folders and standard input.
+package manifest
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/gatefold/gatefold/cli/internal/tree"
+)
+
+// Object is one object of a manifest.
+type Object struct {
+	// Source says where the object begins, as "file:line".
+	Source string
+	// Root is the object as it was written. Lists are expanded, so it is never a List.
+	Root *tree.Node
+}
+
+// APIVersion returns the object's apiVersion, which is never empty.
+func (o Object) APIVersion() string { return o.Root.GetString("apiVersion") }
+
+// Kind returns the object's kind, which is never empty.
+func (o Object) Kind() string { return o.Root.GetString("kind") }
+
+// Name returns metadata.name, which may be empty when there is a metadata.generateName.
+func (o Object) Name() string { return o.Root.GetString("metadata", "name") }
+
+// Namespace returns metadata.namespace, or "".
+func (o Object) Namespace() string { return o.Root.GetString("metadata", "namespace") }
+
+// Ref names the object for people, as kubectl does: "pod/web", "deployment.apps/web". An object to be
+// named by the apiserver ends in "*".
+func (o Object) Ref() string {
+	kind := strings.ToLower(o.Kind())
+	if group, _, found := strings.Cut(o.APIVersion(), "/"); found {
+		kind += "." + group
+	}
+	name := o.Name()
+	if name == "" {
+		name = o.Root.GetString("metadata", "generateName") + "*"
+	}
+	return kind + "/" + name
+}
+
+// check says what makes a value no Kubernetes object, or nil.
+func check(n *tree.Node) error {
+	if n.Kind != tree.Object {
+		return fmt.Errorf("not an object; a manifest is a mapping with apiVersion, kind and metadata")
+	}
+	for _, name := range []string{"apiVersion", "kind"} {
+		if n.GetString(name) == "" {
+			return fmt.Errorf("%s is missing or not a text", name)
+		}
+	}
+	if isList(n) {
+		return nil
+	}
+	meta := n.Get("metadata")
+	if meta == nil || meta.Kind != tree.Object {
+		return fmt.Errorf("metadata is missing or not a mapping")
+	}
+	for _, name := range []string{"name", "namespace", "generateName"} {
+		if v := meta.Get(name); v != nil && v.Kind != tree.String {
+			return fmt.Errorf("metadata.%s is %s, not a text; put it in quotes", name, v.JSON())
+		}
+	}
+	if meta.GetString("name") == "" && meta.GetString("generateName") == "" {
+		return fmt.Errorf("metadata.name or metadata.generateName is missing")
+	}
+	return nil
+}
+
+// isList tells whether n is a List as "kubectl get" prints it, or one of the typed lists.
+func isList(n *tree.Node) bool {
+	items := n.Get("items")
+	return items != nil && items.Kind == tree.Array && strings.HasSuffix(n.GetString("kind"), "List")
+}
+
+// expand turns a document into the objects in it.
+func expand(n *tree.Node, source string) ([]Object, error) {
+	if err := check(n); err != nil {
+		return nil, fmt.Errorf("%s: %w", source, err)
+	}
+	if !isList(n) {
+		return []Object{{Source: source, Root: n}}, nil
+	}
+	var all []Object
+	for i, item := range n.Get("items").Items {
+		inherit(item, n)
+		objects, err := expand(item, source)
+		if err != nil {
+			return nil, fmt.Errorf("%w (items[%d] of this %s)", err, i, n.GetString("kind"))
+		}
+		all = append(all, objects...)
+	}
+	return all, nil
+}
+
+// inherit gives an item of a typed list, such as PodList, the type that only the list states.
+func inherit(item, list *tree.Node) {
+	kind := strings.TrimSuffix(list.GetString("kind"), "List")
+	if kind == "" || item.Kind != tree.Object || item.Get("kind") != nil || item.Get("apiVersion") != nil {
+		return
+	}
+	item.Members = append([]tree.Member{
+		{Name: "apiVersion", Value: tree.NewString(list.GetString("apiVersion"))},
+		{Name: "kind", Value: tree.NewString(kind)},
+	}, item.Members...)
+}

@@ -1,0 +1,177 @@
+package review
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/gatefold/gatefold/cli/internal/blame"
+	"github.com/gatefold/gatefold/cli/internal/manifest"
+	"github.com/gatefold/gatefold/cli/internal/tree"
+	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
+	gatewayv1 "github.com/gatefold/gatefold/proto/gen/gatefold/gateway/v1"
+)
+
+// apiVersion is the version in which the gate is asked.
+const apiVersion = "admission.k8s.io/v1"
+
+// Gate decides about objects; gatewayv1.GateServiceServer is one.
+type Gate interface {
+	Mutate(ctx context.Context, req *gatewayv1.MutateRequest) (*gatewayv1.MutateResponse, error)
+	Validate(ctx context.Context, req *gatewayv1.ValidateRequest) (*gatewayv1.ValidateResponse, error)
+}
+
+// Verdict is what became of an object.
+type Verdict int
+
+// The verdicts. Failed means that the question could not be answered, which is not a refusal.
+const (
+	Allowed Verdict = iota
+	Denied
+	Failed
+)
+
+// State is the object as one backend left it.
+type State struct {
+	Backend string
+	Object  *tree.Node
+}
+
+// Result is what became of one object.
+type Result struct {
+	Object manifest.Object
+	// Namespace is the object's namespace; empty for cluster-scoped objects.
+	Namespace string
+	// Guessed tells that the object's resource is a guess.
+	Guessed bool
+	Verdict Verdict
+	// Status is the refusal; set exactly when Verdict is Denied.
+	Status *gatewayv1.Status
+	// Err says why there is no answer; set exactly when Verdict is Failed.
+	Err error
+	// Warnings are those of both phases.
+	Warnings []string
+	// Steps are the backends' parts in both phases, mutators first.
+	Steps []*gatewayv1.Step
+	// Patch is the folded patch of the mutators.
+	Patch []*admissionv1.PatchOperation
+	// States are the object after each mutator that changed it, in order. Like Final they are without
+	// a namespace that the manifest leaves out.
+	States []State
+	// Final is the object after all mutators; nil when they refused or failed, and on DELETE.
+	Final *tree.Node
+}
+
+// Review asks gate about o: all mutators, then all validators about what they made of it. The error is
+// for an object about which nobody can be asked.
+func Review(ctx context.Context, gate Gate, requests *Requests, o manifest.Object) (*Result, error) {
+	s, err := requests.subject(o)
+	if err != nil {
+		return nil, err
+	}
+	r := &Result{Object: o, Namespace: s.request.GetNamespace(), Guessed: s.guessed}
+	if s.Kind() == "Namespace" && s.APIVersion() == "v1" {
+		r.Namespace = ""
+	}
+	final, err := r.mutate(ctx, gate, s)
+	if err == nil && r.Verdict == Allowed {
+		err = r.validate(ctx, gate, s, final)
+	}
+	if err != nil {
+		r.Verdict, r.Err = Failed, err
+	}
+	return r, nil
+}
+
+func (r *Result) mutate(ctx context.Context, gate Gate, s *subject) (*tree.Node, error) {
+	resp, err := gate.Mutate(ctx, &gatewayv1.MutateRequest{ApiVersion: apiVersion, Request: s.request})
+	if err != nil {
+		return nil, plain(err)
+	}
+	r.take(resp.GetReview(), resp.GetDecision())
+	if r.Verdict != Allowed || len(s.request.GetObject()) == 0 {
+		return nil, nil
+	}
+	r.Patch = resp.GetReview().GetOperations()
+	final, err := apply(s.root, r.Patch)
+	if err != nil {
+		return nil, err
+	}
+	r.States, err = states(s, resp.GetDecision().GetSteps(), final)
+	r.Final = s.asWritten(final)
+	return final, err
+}
+
+func (r *Result) validate(ctx context.Context, gate Gate, s *subject, final *tree.Node) error {
+	request := proto.CloneOf(s.request)
+	if final != nil && len(r.Patch) > 0 {
+		request.Object = final.JSON()
+	}
+	resp, err := gate.Validate(ctx, &gatewayv1.ValidateRequest{ApiVersion: apiVersion, Request: request})
+	if err != nil {
+		return plain(err)
+	}
+	r.take(resp.GetReview(), resp.GetDecision())
+	return nil
+}
+
+// take adds one phase's answer.
+func (r *Result) take(review *gatewayv1.Review, decision *gatewayv1.Decision) {
+	r.Steps = append(r.Steps, decision.GetSteps()...)
+	r.Warnings = append(r.Warnings, review.GetWarnings()...)
+	if !review.GetAllowed() {
+		r.Verdict, r.Status = Denied, review.GetStatus()
+	}
+}
+
+// states applies the backends' patches one after another, and puts the members of final into the order
+// that they got on the way. Should the way not lead to final, the rest is put down to the gate: it must
+// not be hidden.
+func states(s *subject, steps []*gatewayv1.Step, final *tree.Node) ([]State, error) {
+	var out []State
+	state := s.root
+	for _, step := range steps {
+		if len(step.GetOperations()) == 0 {
+			continue
+		}
+		next, err := apply(state, step.GetOperations())
+		if err != nil {
+			return nil, fmt.Errorf("following the changes of %s: %w", step.GetBackend(), err)
+		}
+		state = next
+		out = append(out, State{Backend: step.GetBackend(), Object: s.asWritten(state)})
+	}
+	final.Arrange(state)
+	if !bytes.Equal(state.JSON(), final.JSON()) {
+		out = append(out, State{Backend: "gate", Object: s.asWritten(final)})
+	}
+	return out, nil
+}
+
+// plain returns what a gRPC status says, without the words that gRPC puts around it.
+func plain(err error) error {
+	if st, ok := status.FromError(err); ok {
+		return fmt.Errorf("%s", st.Message())
+	}
+	return err
+}
+
+// Story tells line by line what the mutators did to the object.
+func (r *Result) Story() ([]blame.Line, error) {
+	before, err := r.Object.Root.YAML()
+	if err != nil {
+		return nil, err
+	}
+	var versions []blame.Version
+	for _, state := range r.States {
+		text, err := state.Object.YAML()
+		if err != nil {
+			return nil, err
+		}
+		versions = append(versions, blame.Version{By: state.Backend, Text: text})
+	}
+	return blame.Lines(before, versions...), nil
+}

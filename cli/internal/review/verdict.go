@@ -1,0 +1,77 @@
+package review
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/gatefold/gatefold/cli/internal/render"
+	gatewayv1 "github.com/gatefold/gatefold/proto/gen/gatefold/gateway/v1"
+)
+
+// Name names the object and its namespace for people: "pod/web (team-a)".
+func (r *Result) Name() string {
+	if r.Namespace == "" {
+		return render.Clean(r.Object.Ref())
+	}
+	return render.Clean(fmt.Sprintf("%s (%s)", r.Object.Ref(), r.Namespace))
+}
+
+// PrintVerdict writes what became of the object, why, and its warnings, a line each.
+func (r *Result) PrintVerdict(w io.Writer, style render.Style) error {
+	var b strings.Builder
+	say := func(color, word, rest string) {
+		// Further lines of a message are indented, so that each verdict is seen to begin at the left.
+		rest = strings.ReplaceAll(render.Clean(rest), "\n", "\n    ")
+		fmt.Fprintf(&b, "%s: %s%s\n", r.Name(), style.Paint(color, word), rest)
+	}
+	switch r.Verdict {
+	case Allowed:
+		say(render.Green, "allowed", r.changedBy())
+	case Denied:
+		for _, denial := range r.denials() {
+			say(render.Red, "denied", denial)
+		}
+	case Failed:
+		say(render.Red, "failed", ": "+r.Err.Error())
+	}
+	for _, s := range r.Steps {
+		if s.GetOutcome() == gatewayv1.Outcome_OUTCOME_IGNORED {
+			say(render.Yellow, "not asked", fmt.Sprintf(": %s: %s", s.GetBackend(), s.GetError()))
+		}
+	}
+	for _, warning := range r.Warnings {
+		say(render.Yellow, "warning", ": "+warning)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// changedBy lists the mutators that changed the object.
+func (r *Result) changedBy() string {
+	var names []string
+	for _, s := range r.States {
+		if !slices.Contains(names, s.Backend) {
+			names = append(names, s.Backend)
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return ", changed by " + strings.Join(names, ", ")
+}
+
+// denials returns every refusal with the backend that gave it.
+func (r *Result) denials() []string {
+	var all []string
+	for _, s := range r.Steps {
+		for _, d := range s.GetDenials() {
+			all = append(all, fmt.Sprintf(" by %s: %s", s.GetBackend(), d.GetMessage()))
+		}
+	}
+	if len(all) == 0 { // the gate itself refused
+		all = append(all, ": "+r.Status.GetMessage())
+	}
+	return all
+}

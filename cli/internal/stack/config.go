@@ -1,0 +1,121 @@
+// Package stack runs the gate and its services in one process, joined by in-memory gRPC.
+package stack
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/gatefold/gatefold/gateway"
+	mutatorsvc "github.com/gatefold/gatefold/mutator-svc"
+	"github.com/gatefold/gatefold/sdk/config"
+	validatorsvc "github.com/gatefold/gatefold/validator-svc"
+)
+
+// Config is the content of one configuration file.
+type Config struct {
+	// File is the path of the file.
+	File string
+	// Gateway is never nil.
+	Gateway *gateway.Config
+	// Mutator and Validator are nil when the file has no such document.
+	Mutator   *mutatorsvc.Config
+	Validator *validatorsvc.Config
+}
+
+// Load reads a configuration file with a GatewayConfig and, where its backends are to run in the same
+// process, a MutatorConfig and a ValidatorConfig. All problems are reported together.
+func Load(file string) (*Config, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("reading the configuration: %w", err)
+	}
+	c := &Config{File: file}
+	var problems [3]error
+	c.Gateway, problems[0] = config.Parse[gateway.Config](file, data, config.GatewayConfig)
+	if has(data, config.MutatorConfig) {
+		c.Mutator, problems[1] = config.Parse[mutatorsvc.Config](file, data, config.MutatorConfig)
+	}
+	if has(data, config.ValidatorConfig) {
+		c.Validator, problems[2] = config.Parse[validatorsvc.Config](file, data, config.ValidatorConfig)
+	}
+	if err := merge(problems[:]); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// has tells whether a stream of YAML documents has one of a kind. What is wrong with the stream is for
+// the parser to say.
+func has(data []byte, kind string) bool {
+	d := yaml.NewDecoder(bytes.NewReader(data))
+	for {
+		var doc struct{ Kind string }
+		err := d.Decode(&doc)
+		if errors.Is(err, io.EOF) || err != nil && !isTypeError(err) {
+			return false
+		}
+		if doc.Kind == kind {
+			return true
+		}
+	}
+}
+
+func isTypeError(err error) bool {
+	_, ok := errors.AsType[*yaml.TypeError](err)
+	return ok
+}
+
+// merge joins the problems of the three kinds by line; what is wrong with the file as a whole is found
+// once for each.
+func merge(errs []error) error {
+	var all config.Problems
+	for _, err := range errs {
+		problems, ok := errors.AsType[config.Problems](err)
+		if err != nil && !ok {
+			return err
+		}
+		for _, p := range problems {
+			if !slices.Contains(all, p) {
+				all = append(all, p)
+			}
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(all, func(a, b config.Problem) int { return a.Line - b.Line })
+	return all
+}
+
+// inproc begins the endpoints of backends in the same process.
+const inproc = "inproc://"
+
+// Offline changes the configuration so that nothing outside this process is asked: every backend
+// becomes one in the same process, wherever it is in production. Backends whose handler the file does
+// not serve answer with an error, and their failure policy decides.
+func (c *Config) Offline() map[string]string {
+	away := map[string]string{}
+	for i := range c.Gateway.Backends {
+		b := &c.Gateway.Backends[i]
+		if !c.serves(b.Type, b.Handler) {
+			away[b.Handler] = b.Endpoint
+		}
+		b.Endpoint = inproc + b.Name
+		b.TLS = nil
+	}
+	return away
+}
+
+// serves tells whether a service of this file answers for a backend.
+func (c *Config) serves(backendType, handler string) bool {
+	if backendType == gateway.Mutator {
+		return c.Mutator != nil && slices.Contains(c.Mutator.Mutators, handler)
+	}
+	return c.Validator != nil && slices.Contains(c.Validator.Validators, handler)
+}

@@ -1,0 +1,46 @@
+package observe
+
+import (
+	"strings"
+
+	"go.opentelemetry.io/otel/attribute"
+
+	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
+)
+
+// Verdicts, as metrics, logs and traces write them.
+const (
+	Allowed = "allowed"
+	Denied  = "denied"
+	Failed  = "failed"
+)
+
+// Operation is the request's operation as the API writes it: "CREATE".
+func Operation(req *admissionv1.AdmissionRequest) string {
+	return strings.TrimPrefix(req.GetOperation().String(), "OPERATION_")
+}
+
+// Resource is the request's resource as kubectl writes it: "deployments.apps/scale".
+func Resource(req *admissionv1.AdmissionRequest) string {
+	out := req.GetResource().GetResource()
+	if group := req.GetResource().GetGroup(); group != "" {
+		out += "." + group
+	}
+	if req.GetSubResource() != "" {
+		out += "/" + req.GetSubResource()
+	}
+	return out
+}
+
+// Attributes describe a request on its span. No convention for admission exists yet, so they have a
+// namespace of their own; the uid is what kube-apiserver's own span carries as UID.
+func Attributes(req *admissionv1.AdmissionRequest) []attribute.KeyValue {
+	return []attribute.KeyValue{
+		attribute.String("gatefold.request.uid", req.GetUid()),
+		attribute.String("gatefold.request.operation", Operation(req)),
+		attribute.String("gatefold.request.resource", Resource(req)),
+		attribute.String("gatefold.request.namespace", req.GetNamespace()),
+		attribute.String("gatefold.request.name", req.GetName()),
+		attribute.Bool("gatefold.request.dry_run", req.GetDryRun()),
+	}
+}

@@ -1,0 +1,68 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
+	gatewayv1 "github.com/gatefold/gatefold/proto/gen/gatefold/gateway/v1"
+
+	"github.com/gatefold/gatefold/gateway/internal/fold"
+	"github.com/gatefold/gatefold/gateway/internal/outcome"
+	"github.com/gatefold/gatefold/gateway/internal/route"
+)
+
+// Validate asks all the validators that match at once, and waits for every answer, so that the user
+// learns of everything that is wrong in one go. Parts are in the order of the plan.
+func (p *Pipeline) Validate(ctx context.Context, plan *Plan, req *admissionv1.AdmissionRequest) []*fold.Part {
+	parts := make([]*fold.Part, len(plan.Validators))
+	view := route.NewView(req, p.Namespaces)
+	var waiting sync.WaitGroup
+	for i, backend := range plan.Validators {
+		part := &fold.Part{Backend: backend.Name, Required: backend.Required}
+		parts[i] = part
+		if !p.match(ctx, backend, part, view) {
+			p.Observer.Part(ctx, part)
+			continue
+		}
+		waiting.Go(func() {
+			defer p.Observer.Part(ctx, part)
+			// A panic here would take the whole gate down, where the HTTP server's own recovery does not reach.
+			defer func() {
+				if r := recover(); r != nil {
+					part.Fail(outcome.Internal, fmt.Errorf("asking it panicked: %v", r))
+				}
+			}()
+			p.validate(ctx, backend, part, req)
+		})
+	}
+	waiting.Wait()
+	return parts
+}
+
+// validate asks one validator and settles its part.
+func (p *Pipeline) validate(ctx context.Context, backend *Backend, part *fold.Part, req *admissionv1.AdmissionRequest) {
+	ctx, cancel, err := share(ctx, backend.Timeout, nil, 0)
+	if err != nil {
+		part.Fail(outcome.Of(err), err)
+		return
+	}
+	defer cancel()
+	ctx, span := p.Tracer.Start(ctx, "validate "+backend.Name)
+	defer func() { endSpan(span, part) }()
+
+	start := time.Now()
+	resp, peer, err := backend.Validator.Validate(ctx, &admissionv1.ValidateRequest{Handler: backend.Handler, Request: req})
+	part.Duration, part.Peer = time.Since(start), peer
+	if err != nil {
+		part.Fail(outcome.Of(err), err)
+		return
+	}
+	part.Warnings, part.Audit = resp.GetWarnings(), resp.GetAuditAnnotations()
+	part.Outcome, part.Denials = gatewayv1.Outcome_OUTCOME_ALLOWED, resp.GetDenials()
+	if len(part.Denials) > 0 {
+		part.Outcome = gatewayv1.Outcome_OUTCOME_DENIED
+	}
+}

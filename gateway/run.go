@@ -1,0 +1,131 @@
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+
+	"github.com/gatefold/gatefold/sdk/admin"
+	sdkconfig "github.com/gatefold/gatefold/sdk/config"
+	"github.com/gatefold/gatefold/sdk/run"
+	"github.com/gatefold/gatefold/sdk/telemetry"
+	"github.com/gatefold/gatefold/sdk/tlsfile"
+
+	"github.com/gatefold/gatefold/gateway/internal/webhook"
+)
+
+// Run serves a gate until ctx is done, and drains it then. It returns nil after a drain, and an error when
+// the gate could not be started or could not go on.
+func Run(ctx context.Context, opts Options) (err error) {
+	var watcher *sdkconfig.Watcher
+	if opts.Config == nil {
+		// Before the file is read, so that no change falls between the two.
+		if watcher, err = sdkconfig.NewWatcher(opts.ConfigFile); err != nil {
+			return err
+		}
+	}
+	if opts.Telemetry == nil {
+		opts.Telemetry, err = telemetry.New(ctx, telemetry.Config{Service: "gatefold-gateway", Version: opts.Version})
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, opts.Telemetry.Shutdown(ctx)) }()
+	}
+	gate, err := New(ctx, opts)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, gate.Close()) }()
+	handler, err := webhook.New(ctx, webhook.Config{
+		Gate:          gate,
+		ReviewBytes:   gate.cfg.Limits.ReviewBytes,
+		InFlightBytes: gate.cfg.Limits.InFlightBytes,
+		Tracer:        gate.pipeline.Tracer,
+		Propagator:    opts.Telemetry.Propagator,
+		Recorder:      gate.recorder,
+		Logger:        opts.Telemetry.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	certificates, followFiles, err := serverTLS(gate.cfg, opts)
+	if err != nil {
+		return err
+	}
+	listener, err := listen(ctx, opts.Listener, gate.cfg.Listen.Address)
+	if err != nil {
+		return err
+	}
+	front := newServer(handler, listener, certificates, gate.cfg.Drain(), opts.Telemetry.Logger)
+	ready := []admin.Check{
+		{Name: "cluster", Check: gate.cluster.Ready},
+		{Name: "self-test", Check: selfTest{handler}.check},
+	}
+	api, err := newAPI(ctx, gate, opts)
+	if err != nil {
+		return err
+	}
+	return run.Tasks(ctx,
+		gate.cluster.Run,
+		followFiles,
+		func(ctx context.Context) error { return gate.reload(ctx, watcher, opts.ConfigFile) },
+		func(ctx context.Context) error {
+			return admin.Serve(ctx, admin.Config{
+				Address: gate.cfg.Admin.Address, Listener: opts.AdminListener, Metrics: opts.Telemetry.Metrics,
+				Ready: ready, Version: opts.Version, Drained: front.drained, Logger: opts.Telemetry.Logger,
+			})
+		},
+		func(ctx context.Context) error { return api.serve(ctx, ready) },
+		front.serve,
+	)
+}
+
+// serverTLS returns the front's TLS, and the task that follows its files.
+func serverTLS(cfg *Config, opts Options) (*tls.Config, func(context.Context) error, error) {
+	if opts.TLS != nil {
+		return opts.TLS, func(context.Context) error { return nil }, nil
+	}
+	if cfg.Listen.TLS == nil {
+		return nil, nil, errors.New("listen.tls is missing: kube-apiserver calls webhooks over HTTPS only; set certFile and keyFile")
+	}
+	files, err := listenTLS(&cfg.Listen, opts.Telemetry)
+	if err != nil {
+		return nil, nil, fmt.Errorf("listen: %w", err)
+	}
+	return files.Config(), files.Run, nil
+}
+
+// listenTLS reads the files of a listen section that has its tls.
+func listenTLS(l *sdkconfig.Listen, tel *telemetry.Telemetry) (*tlsfile.Server, error) {
+	files := tlsfile.ServerConfig{CertFile: l.TLS.CertFile, KeyFile: l.TLS.KeyFile, ALPN: l.ALPN, Logger: tel.Logger}
+	if l.ClientAuth.Mode != sdkconfig.None {
+		files.ClientCAFile, files.Subjects = l.ClientAuth.CAFile, l.ClientAuth.Subjects
+	}
+	return tlsfile.NewServer(files)
+}
+
+// reload applies the configuration file whenever it changes, until ctx is done. Backends change at once;
+// where the gate listens and what its limits are, it keeps until it is started again.
+func (g *Gate) reload(ctx context.Context, watcher *sdkconfig.Watcher, path string) error {
+	if watcher == nil {
+		return nil
+	}
+	logger := g.telemetry.Logger
+	return watcher.Run(ctx, func() {
+		cfg, err := LoadConfig(path)
+		if err == nil {
+			err = g.apply(cfg)
+		}
+		if err != nil {
+			logger.ErrorContext(ctx, "the configuration changed and cannot be used; the last good one stays in force", "file", path, "error", err.Error())
+			g.recorder.Reload(ctx, false)
+			return
+		}
+		g.recorder.Reload(ctx, true)
+		logger.InfoContext(ctx, "configuration reloaded", "file", path, "backends", len(cfg.Backends))
+		if g.cfg.NeedsRestart(cfg) {
+			logger.WarnContext(ctx, "listen, grpc, admin, limits or drainSeconds changed too; they take effect when the gate is started again", "file", path)
+		}
+	})
+}

@@ -1,0 +1,111 @@
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// idleTimeout is twice what kube-apiserver keeps an idle connection (90 s, net/http's default
+	// transport), so that it is always the client that closes first: a request that meets a closing
+	// connection fails, and is not retried.
+	idleTimeout = 180 * time.Second
+	// headerTimeout and readTimeout bound a slow sender.
+	headerTimeout = 10 * time.Second
+	readTimeout   = 30 * time.Second
+	// shutdownTimeout bounds the wait for reviews under way after the drain; no review is longer.
+	shutdownTimeout = 30 * time.Second
+	// drainPoll is how often a draining server looks whether its clients have left.
+	drainPoll = 50 * time.Millisecond
+)
+
+// server is the HTTPS server in front of the gate.
+type server struct {
+	http     *http.Server
+	listener net.Listener
+	drain    time.Duration
+	logger   *slog.Logger
+	draining atomic.Bool
+	open     atomic.Int64  // connections
+	drained  chan struct{} // closed when no more answers are given
+}
+
+func newServer(handler http.Handler, listener net.Listener, certificates *tls.Config, drain time.Duration, logger *slog.Logger) *server {
+	s := &server{listener: listener, drain: drain, logger: logger, drained: make(chan struct{})}
+	s.http = &http.Server{
+		Handler:           s.leaveTaking(handler),
+		TLSConfig:         certificates,
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       readTimeout,
+		IdleTimeout:       idleTimeout,
+		ConnState:         s.count,
+		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+	}
+	return s
+}
+
+// leaveTaking asks clients of a draining server to open their next connection elsewhere. In HTTP/1.1 that
+// is the header; in HTTP/2 net/http makes a GOAWAY of it. Closing idle connections instead, as Shutdown
+// does, fails the requests that are just being sent on them.
+func (s *server) leaveTaking(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.draining.Load() {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (s *server) count(_ net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		s.open.Add(1)
+	case http.StateClosed, http.StateHijacked:
+		s.open.Add(-1)
+	}
+}
+
+// serve answers until ctx is done, then drains: it goes on answering until its clients have left or the
+// drain time is over, and only then stops.
+func (s *server) serve(ctx context.Context) error {
+	defer close(s.drained)
+	failed := make(chan error, 1)
+	go func() { failed <- s.http.ServeTLS(s.listener, "", "") }()
+	s.logger.InfoContext(ctx, "listening for reviews", "address", s.listener.Addr().String())
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serving reviews: %w", err)
+	case <-ctx.Done():
+	}
+	s.logger.InfoContext(ctx, "draining", "connections", s.open.Load(), "for", s.drain.String())
+	s.draining.Store(true)
+	for end := time.Now().Add(s.drain); time.Now().Before(end) && s.open.Load() > 0; {
+		time.Sleep(drainPoll)
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+	defer cancel()
+	err := s.http.Shutdown(ctx)
+	if served := <-failed; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
+	s.logger.InfoContext(ctx, "drained")
+	return err
+}
+
+// listen returns given, or listens at address.
+func listen(ctx context.Context, given net.Listener, address string) (net.Listener, error) {
+	if given != nil {
+		return given, nil
+	}
+	if address == "" {
+		return nil, errors.New("listen.address is missing: say where kube-apiserver finds the gate, such as 0.0.0.0:8443")
+	}
+	return new(net.ListenConfig).Listen(ctx, "tcp", address)
+}

@@ -1,0 +1,118 @@
+package identity_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/gatefold/gatefold/mutator-svc/internal/identity"
+	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
+	"github.com/gatefold/gatefold/sdk"
+)
+
+// serviceAccounts answers every question in the same way, for a named ServiceAccount with a role.
+type serviceAccounts struct{ err error }
+
+func (s serviceAccounts) Get(_ context.Context, namespace, name string) (*corev1.ServiceAccount, error) {
+	if s.err != nil {
+		return nil, s.err
+	}
+	return &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Annotations: map[string]string{
+		"eks.amazonaws.com/role-arn": "arn:aws:iam::111122223333:role/reader",
+	}}}, nil
+}
+
+func newMutator(s serviceAccounts) *identity.Mutator {
+	var cfg identity.Config
+	cfg.SetDefaults()
+	return identity.New(cfg, s)
+}
+
+func podRequest(change func(*admissionv1.AdmissionRequest)) *sdk.Request {
+	req := &admissionv1.AdmissionRequest{
+		Resource:  &admissionv1.GroupVersionResource{Version: "v1", Resource: "pods"},
+		Namespace: "team-a",
+		Operation: admissionv1.Operation_OPERATION_CREATE,
+		Object:    []byte(`{"metadata":{"name":"p"},"spec":{"serviceAccountName":"reader","containers":[{"name":"app"}]}}`),
+	}
+	if change != nil {
+		change(req)
+	}
+	return &sdk.Request{AdmissionRequest: req}
+}
+
+func TestMutateOnlyTouchesPodsOnCreation(t *testing.T) {
+	mutator := newMutator(serviceAccounts{})
+	if m, err := mutator.Mutate(t.Context(), podRequest(nil)); err != nil || m == nil || m.Patch.Empty() {
+		t.Fatalf("a pod being created: %v, %v, want a patch", m, err)
+	}
+	for name, change := range map[string]func(*admissionv1.AdmissionRequest){
+		"update":      func(r *admissionv1.AdmissionRequest) { r.Operation = admissionv1.Operation_OPERATION_UPDATE },
+		"delete":      func(r *admissionv1.AdmissionRequest) { r.Operation, r.Object = admissionv1.Operation_OPERATION_DELETE, nil },
+		"subresource": func(r *admissionv1.AdmissionRequest) { r.SubResource = "ephemeralcontainers" },
+		"other group": func(r *admissionv1.AdmissionRequest) { r.Resource.Group = "metrics.k8s.io" },
+		"other kind":  func(r *admissionv1.AdmissionRequest) { r.Resource.Resource = "services" },
+		"mirror pod": func(r *admissionv1.AdmissionRequest) {
+			r.Object = []byte(`{"spec":{"containers":[{"name":"app"}]}}`)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, err := mutator.Mutate(t.Context(), podRequest(change))
+			if err != nil || m != nil {
+				t.Errorf("Mutate = %v, %v, want nothing", m, err)
+			}
+		})
+	}
+}
+
+func TestMutateAdmitsWithAWarningWhereThereIsNoServiceAccount(t *testing.T) {
+	name := strings.Repeat("n", 253)
+	notFound := apierrors.NewNotFound(corev1.Resource("serviceaccounts"), name)
+	m, err := newMutator(serviceAccounts{notFound}).Mutate(t.Context(), podRequest(func(r *admissionv1.AdmissionRequest) {
+		r.Object = []byte(`{"spec":{"serviceAccountName":"` + name + `"}}`)
+	}))
+	if err != nil || !m.Patch.Empty() || len(m.Warnings) != 1 {
+		t.Fatalf("Mutate = %v, %v, want one warning and no patch", m, err)
+	}
+	if warning := m.Warnings[0]; len(warning) > 120 || !strings.Contains(warning, "not found") {
+		t.Errorf("warning %q (%d bytes), want at most 120 bytes that say it was not found", warning, len(warning))
+	}
+}
+
+func TestMutateFailsWhereTheServiceAccountCannotBeLookedUp(t *testing.T) {
+	cause := errors.New("forbidden")
+	m, err := newMutator(serviceAccounts{cause}).Mutate(t.Context(), podRequest(nil))
+	if !errors.Is(err, cause) || !strings.Contains(err.Error(), "ServiceAccount team-a/reader") {
+		t.Errorf("Mutate = %v, %v, want an error that names the ServiceAccount", m, err)
+	}
+}
+
+func TestMutateFailsOnAPodItCannotRead(t *testing.T) {
+	m, err := newMutator(serviceAccounts{}).Mutate(t.Context(), podRequest(func(r *admissionv1.AdmissionRequest) {
+		r.Object = []byte(`{"spec":{"containers":7}}`)
+	}))
+	if err == nil {
+		t.Errorf("Mutate = %v, want an error", m)
+	}
+}
+
+func BenchmarkMutate(b *testing.B) {
+	object, err := os.ReadFile("pod/testdata/pod.json")
+	if err != nil {
+		b.Fatal(err)
+	}
+	mutator := newMutator(serviceAccounts{})
+	req := podRequest(func(r *admissionv1.AdmissionRequest) { r.Object = object })
+	b.ReportAllocs()
+	for b.Loop() {
+		if m, err := mutator.Mutate(b.Context(), req); err != nil || m.Patch.Empty() {
+			b.Fatal(m, err)
+		}
+	}
+}

@@ -1,0 +1,218 @@
+package labels_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v3"
+	jsonpatch "gopkg.in/evanphx/json-patch.v4"
+	kubeyaml "sigs.k8s.io/yaml"
+
+	"github.com/gatefold/gatefold/mutator-svc/internal/labels"
+	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
+	"github.com/gatefold/gatefold/sdk"
+)
+
+// testCase is a document of testdata/cases, see testdata/README.md.
+type testCase struct {
+	Name    string        `json:"name"`
+	Rules   []labels.Rule `json:"rules"`
+	Invalid string        `json:"invalid"`
+	Request struct {
+		Operation        string  `json:"operation"`
+		Name             string  `json:"name"`
+		Namespace        *string `json:"namespace"`
+		NamespaceUnknown bool    `json:"namespaceUnknown"`
+		Resource         string  `json:"resource"`
+		SubResource      string  `json:"subResource"`
+	} `json:"request"`
+	Object    json.RawMessage `json:"object"`
+	OldObject json.RawMessage `json:"oldObject"`
+	Want      struct {
+		Unchanged  bool            `json:"unchanged"`
+		Metadata   json.RawMessage `json:"metadata"`
+		Operations []string        `json:"operations"` // paths
+		Denial     string          `json:"denial"`
+		Fields     []string        `json:"fields"`
+		Error      string          `json:"error"`
+	} `json:"want"`
+}
+
+func TestCases(t *testing.T) {
+	files, err := filepath.Glob("testdata/cases/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no cases: %v", err)
+	}
+	for _, file := range files {
+		for _, tc := range readCases(t, file) {
+			t.Run(strings.TrimSuffix(filepath.Base(file), ".yaml")+"/"+tc.Name, tc.run)
+		}
+	}
+}
+
+func readCases(t *testing.T, file string) []testCase {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cases []testCase
+	for decoder := yaml.NewDecoder(bytes.NewReader(data)); ; {
+		var document any
+		if err := decoder.Decode(&document); errors.Is(err, io.EOF) {
+			return cases
+		} else if err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		text, err := yaml.Marshal(document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var tc testCase
+		if err := kubeyaml.UnmarshalStrict(text, &tc); err != nil {
+			t.Fatalf("%s: %v in\n%s", file, err, text)
+		}
+		cases = append(cases, tc)
+	}
+}
+
+func (tc testCase) run(t *testing.T) {
+	cfg := labels.Config{Rules: tc.Rules}
+	cfg.SetDefaults()
+	mutator, err := labels.New(cfg)
+	if tc.Invalid != "" {
+		if err == nil || !strings.Contains(err.Error(), tc.Invalid) {
+			t.Errorf("New: %v\nwant an error with: %s", err, tc.Invalid)
+		}
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	mutation, err := mutator.Mutate(t.Context(), tc.request())
+	if tc.Want.Error != "" {
+		if err == nil || !strings.Contains(err.Error(), tc.Want.Error) {
+			t.Errorf("Mutate: %v, %v\nwant an error with: %s", mutation, err, tc.Want.Error)
+		}
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if mutation == nil {
+		mutation = &sdk.Mutation{}
+	}
+	if tc.Want.Denial != "" || mutation.Denial != nil {
+		var fields []string
+		for _, cause := range mutation.Denial.GetCauses() {
+			fields = append(fields, cause.GetField())
+		}
+		if diff := cmp.Diff(tc.Want.Denial, mutation.Denial.GetMessage()) + cmp.Diff(tc.Want.Fields, fields); diff != "" {
+			t.Errorf("denial (-want +got):\n%s", diff)
+		}
+		return
+	}
+	if mutation.Patch.Empty() != tc.Want.Unchanged {
+		t.Fatalf("patch %v, want unchanged: %v", mutation.Patch, tc.Want.Unchanged)
+	}
+	if tc.Want.Unchanged {
+		return
+	}
+	after, paths := apply(t, tc.Object, mutation)
+	if tc.Want.Operations != nil {
+		if diff := cmp.Diff(tc.Want.Operations, paths); diff != "" {
+			t.Errorf("paths (-want +got):\n%s", diff)
+		}
+	}
+	var want, got struct{ Metadata any }
+	decode(t, []byte(`{"Metadata":`+string(tc.Want.Metadata)+`}`), &want)
+	decode(t, after, &got)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("metadata (-want +got):\n%s", diff)
+	}
+	tc.Object = after
+	again, err := mutator.Mutate(t.Context(), tc.request())
+	if err != nil || !again.Patch.Empty() {
+		t.Errorf("a second pass: %v, %v, want no change", again, err)
+	}
+}
+
+func (tc testCase) request() *sdk.Request {
+	req := &admissionv1.AdmissionRequest{
+		Name:        tc.Request.Name,
+		Namespace:   "shop",
+		Resource:    &admissionv1.GroupVersionResource{Version: "v1", Resource: "pods"},
+		SubResource: tc.Request.SubResource,
+		Operation:   admissionv1.Operation_OPERATION_CREATE,
+		Object:      tc.Object,
+		OldObject:   tc.OldObject,
+		UserInfo: &admissionv1.UserInfo{
+			Username: "alice", Uid: "u-1", Groups: []string{"dev"},
+			Extra: map[string]*admissionv1.ExtraValue{"scopes": {Values: []string{"read"}}},
+		},
+		NamespaceObject: &admissionv1.Namespace{
+			Name: "shop", Labels: map[string]string{"team": "payments"}, Annotations: map[string]string{"owner": "ann"},
+		},
+	}
+	if tc.Request.Operation != "" {
+		req.Operation = admissionv1.Operation(admissionv1.Operation_value["OPERATION_"+tc.Request.Operation])
+	}
+	if tc.Request.Resource != "" {
+		req.Resource.Resource = tc.Request.Resource
+	}
+	if tc.Request.Namespace != nil {
+		req.Namespace, req.NamespaceObject = *tc.Request.Namespace, nil
+	}
+	if tc.Request.NamespaceUnknown {
+		req.NamespaceObject = nil
+	}
+	return &sdk.Request{AdmissionRequest: req}
+}
+
+func apply(t *testing.T, object []byte, mutation *sdk.Mutation) (after []byte, paths []string) {
+	t.Helper()
+	operations, err := mutation.Patch.Operations()
+	if err != nil {
+		t.Fatal(err)
+	}
+	type operation struct {
+		Op    string          `json:"op"`
+		Path  string          `json:"path"`
+		Value json.RawMessage `json:"value"`
+	}
+	list := []operation{}
+	for _, op := range operations {
+		if op.GetOp() != admissionv1.PatchOp_PATCH_OP_ADD {
+			t.Fatalf("operation %v, want only additions", op)
+		}
+		list = append(list, operation{"add", op.GetPath(), op.GetValue()})
+		paths = append(paths, op.GetPath())
+	}
+	text, err := json.Marshal(list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	patch, err := jsonpatch.DecodePatch(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, err = patch.Apply(object)
+	if err != nil {
+		t.Fatalf("the patch %s does not apply to %s: %v", text, object, err)
+	}
+	return after, paths
+}
+
+func decode(t *testing.T, data []byte, into any) {
+	t.Helper()
+	if err := json.Unmarshal(data, into); err != nil {
+		t.Fatalf("%s: %v", data, err)
+	}
+}

@@ -1,0 +1,124 @@
+package config
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+
+	kjson "sigs.k8s.io/json"
+)
+
+// Resolve returns p as it is seen from the folder of the configuration file at configPath. An empty or
+// absolute p is returned as it is.
+func Resolve(configPath, p string) string {
+	if p == "" || filepath.IsAbs(p) {
+		return p
+	}
+	return filepath.Join(filepath.Dir(configPath), p)
+}
+
+// Load reads the document of the given kind from the file at path. See Parse.
+func Load[T any, P interface {
+	*T
+	Document
+}](path, kind string) (P, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the configuration: %w", err)
+	}
+	return Parse[T, P](path, data, kind)
+}
+
+// Parse returns the document of the given kind from data, a stream of YAML documents, with its defaults
+// set and its paths resolved against the folder of name, the path of the file that data came from.
+// Documents of the sibling kinds are skipped unread. When anything is wrong the error is a Problems
+// with every reason: unknown and duplicate keys, wrong types, and what Validate says.
+func Parse[T any, P interface {
+	*T
+	Document
+}](name string, data []byte, kind string) (P, error) {
+	document, problems := find(name, data, kind)
+	if document == nil {
+		return nil, problems
+	}
+
+	r := newReader(name)
+	t := reflect.TypeFor[T]()
+	tree := r.document(document, t)
+
+	config := P(new(T))
+	if err := decode(tree, config); err != nil {
+		r.report(document, "", "%s; %s", err, "correct the value")
+	} else {
+		config.SetDefaults()
+		if p, ok := Document(config).(PathResolver); ok {
+			p.ResolvePaths(func(p string) string { return Resolve(name, p) })
+		}
+		r.invalid(document, config.Validate())
+	}
+
+	problems = append(problems, r.problems...)
+	if len(problems) > 0 {
+		slices.SortStableFunc(problems, func(a, b Problem) int { return a.Line - b.Line })
+		return nil, problems
+	}
+	return config, nil
+}
+
+// decode is strict once more, so that a rule of JSON decoding that reader does not know cannot let a
+// misspelt field pass.
+func decode(tree any, into any) error {
+	raw, err := json.Marshal(tree)
+	if err != nil {
+		return err
+	}
+	strict, err := kjson.UnmarshalStrict(raw, into)
+	return errors.Join(append(strict, err)...)
+}
+
+// Problem is one thing that is wrong with a configuration file.
+type Problem struct {
+	// File is the file's path.
+	File string
+	// Line counts from 1, in the file and not in the document.
+	Line int
+	// Path names the field, such as backends[2].timeoutSeconds. Empty: the whole document.
+	Path string
+	// Message says what is wrong, and after a semicolon what to do.
+	Message string
+}
+
+// Error is file:line: path: message.
+func (p Problem) Error() string {
+	if p.Path == "" {
+		return fmt.Sprintf("%s:%d: %s", p.File, p.Line, p.Message)
+	}
+	return fmt.Sprintf("%s:%d: %s: %s", p.File, p.Line, p.Path, p.Message)
+}
+
+// Problems is everything that is wrong with a configuration file, in the order of its lines; len counts
+// them. It is the error that Parse and Load return for a file that could be read.
+type Problems []Problem
+
+// Error has one line for each problem.
+func (p Problems) Error() string {
+	lines := make([]string, len(p))
+	for i, problem := range p {
+		lines[i] = problem.Error()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Unwrap lets errors.As find each problem.
+func (p Problems) Unwrap() []error {
+	errs := make([]error, len(p))
+	for i, problem := range p {
+		errs[i] = problem
+	}
+	return errs
+}

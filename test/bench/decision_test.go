@@ -1,0 +1,244 @@
+package bench
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	admissionv1 "k8s.io/api/admission/v1"
+
+	"github.com/gatefold/gatefold/test/internal/harness"
+)
+
+// concurrency is that of a busy apiserver: enough to keep two cores full.
+const concurrency = 16
+
+// The names under which every program tells how often and how much it has allocated.
+const (
+	allocationsMetric = "go_memory_allocations_total"
+	allocatedMetric   = "go_memory_allocated_bytes_total"
+)
+
+// contender answers reviews, in one process or several.
+type contender struct {
+	url   string
+	parts []part
+}
+
+type part struct {
+	process *harness.Process
+	metrics string // URL
+}
+
+// BenchmarkDecision reports, per decision, the processor time of all processes that took part in it
+// (server-cpu-µs/op), what they allocated, and for the gate how its time compares with the usual webhook
+// (x-control) and with the leanest (x-lean). ns/op is the wall time over all clients. The client's own work counts in none of it.
+func BenchmarkDecision(b *testing.B) {
+	bench := newBench(b)
+	control, lean := bench.startControls(b)
+	gate := bench.startGate(b)
+	for _, protocol := range []string{"http1", "http2"} {
+		b.Run(protocol, func(b *testing.B) {
+			var controlCPU, leanCPU time.Duration
+			b.Run("control", func(b *testing.B) { controlCPU = bench.measure(b, protocol, control) })
+			b.Run("lean", func(b *testing.B) { leanCPU = bench.measure(b, protocol, lean) })
+			b.Run("gate", func(b *testing.B) {
+				cpu := bench.measure(b, protocol, gate)
+				b.ReportMetric(float64(cpu)/float64(controlCPU), "x-control")
+				b.ReportMetric(float64(cpu)/float64(leanCPU), "x-lean")
+			})
+		})
+	}
+}
+
+type bench struct {
+	dir       string
+	pki       *harness.PKI
+	apiserver harness.KeyPair
+	collector *harness.Collector
+	review    []byte
+}
+
+func newBench(b *testing.B) *bench {
+	b.Helper()
+	dir := b.TempDir()
+	pki := must(harness.NewPKI(dir, "authority"))(b)
+	collector := must(harness.StartCollector(b.Context()))(b)
+	b.Cleanup(collector.Stop)
+	return &bench{
+		dir: dir, pki: pki, collector: collector,
+		apiserver: must(pki.Client("kube-apiserver"))(b),
+		review:    must(os.ReadFile(filepath.Join("testdata", "review.json")))(b),
+	}
+}
+
+func (x *bench) startControls(b *testing.B) (control, lean contender) {
+	b.Helper()
+	server := must(x.pki.Server("control"))(b)
+	c := controlConfig{
+		Address: must(harness.FreeAddress())(b), Admin: must(harness.FreeAddress())(b),
+		CertFile: server.CertFile, KeyFile: server.KeyFile, CAFile: x.pki.CAFile,
+	}
+	parts := []part{x.start(b, harness.Command{
+		Path:  must(os.Executable())(b),
+		Env:   []string{controlEnv + "=" + string(must(json.Marshal(c))(b))},
+		Ready: "http://" + c.Admin,
+	}, c.Admin)}
+	url := "https://" + c.Address
+	return contender{url: url + "/control", parts: parts}, contender{url: url + "/lean", parts: parts}
+}
+
+func (x *bench) startGate(b *testing.B) contender {
+	b.Helper()
+	binaries := must(harness.Build(b.Context(), x.dir))(b)
+	mutator, mutatorAdmin := must(harness.FreeAddress())(b), must(harness.FreeAddress())(b)
+	gateway, gatewayAdmin := must(harness.FreeAddress())(b), must(harness.FreeAddress())(b)
+	mutatorConfig := must(harness.Render(filepath.Join("testdata", "mutator.yaml"), x.dir, map[string]any{
+		"Address": mutator, "Admin": mutatorAdmin, "CAFile": x.pki.CAFile, "Server": must(x.pki.Server("mutator"))(b),
+	}))(b)
+	gatewayConfig := must(harness.Render(filepath.Join("testdata", "gateway.yaml"), x.dir, map[string]any{
+		"Address": gateway, "Admin": gatewayAdmin, "CAFile": x.pki.CAFile, "Mutator": mutator,
+		"Server": must(x.pki.Server("gateway"))(b), "Client": must(x.pki.Client("gateway"))(b),
+	}))(b)
+	objects := must(filepath.Abs(filepath.Join("testdata", "objects.yaml")))(b)
+	program := func(path, config, admin string) part {
+		return x.start(b, harness.Command{
+			Path: path,
+			Args: []string{"--config", config, "--objects", objects},
+			Env: append(x.collector.Env(),
+				"OTEL_TRACES_SAMPLER=parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG=0.01"),
+			Ready: "http://" + admin + "/readyz",
+		}, admin)
+	}
+	return contender{url: "https://" + gateway + "/mutate", parts: []part{
+		program(binaries.Mutator, mutatorConfig, mutatorAdmin),
+		program(binaries.Gateway, gatewayConfig, gatewayAdmin),
+	}}
+}
+
+func (x *bench) start(b *testing.B, c harness.Command, admin string) part {
+	b.Helper()
+	process := must(harness.Start(b.Context(), c))(b)
+	b.Cleanup(func() {
+		if err := process.Stop(); err != nil {
+			b.Error(err)
+		}
+	})
+	return part{process: process, metrics: "http://" + admin + "/metrics"}
+}
+
+// measure sends b.N reviews and returns the processor time that one took, over all of c's processes.
+func (x *bench) measure(b *testing.B, protocol string, c contender) time.Duration {
+	client := x.client(b, protocol)
+	x.checkAnswer(b, client, c.url)
+	for range 20 * concurrency { // connections, caches and pools are filled
+		if err := x.ask(client, c.url); err != nil {
+			b.Fatal(err)
+		}
+	}
+	before := c.usage(b)
+	b.ResetTimer()
+	var left atomic.Int64
+	left.Store(int64(b.N))
+	var all sync.WaitGroup
+	for range concurrency {
+		all.Go(func() {
+			for left.Add(-1) >= 0 {
+				if err := x.ask(client, c.url); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	b.StopTimer()
+	after := c.usage(b)
+
+	cpu := (after.cpu - before.cpu) / time.Duration(b.N)
+	b.ReportMetric(float64(cpu)/float64(time.Microsecond), "server-cpu-µs/op")
+	b.ReportMetric((after.allocations-before.allocations)/float64(b.N), "server-allocs/op")
+	b.ReportMetric((after.allocated-before.allocated)/float64(b.N), "server-B/op")
+	return cpu
+}
+
+func (x *bench) ask(client *http.Client, url string) error {
+	resp, err := client.Post(url, "application/json", bytes.NewReader(x.review))
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("status %s", resp.Status)
+	}
+	return nil
+}
+
+// checkAnswer makes sure that what is measured is the work and not a refusal of it.
+func (x *bench) checkAnswer(b *testing.B, client *http.Client, url string) {
+	b.Helper()
+	resp := must(client.Post(url, "application/json", bytes.NewReader(x.review)))(b)
+	defer resp.Body.Close()
+	var answer admissionv1.AdmissionReview
+	body := must(io.ReadAll(resp.Body))(b)
+	if err := json.Unmarshal(body, &answer); err != nil || answer.Response == nil {
+		b.Fatalf("not an answer: %v\n%s", err, body)
+	}
+	if !answer.Response.Allowed || strings.Count(string(answer.Response.Patch), "AWS_ROLE_ARN") != 3 {
+		b.Fatalf("the pod's three containers did not get their identity:\n%s", body)
+	}
+}
+
+func (x *bench) client(b *testing.B, protocol string) *http.Client {
+	b.Helper()
+	config := &tls.Config{
+		RootCAs:      x509.NewCertPool(),
+		Certificates: []tls.Certificate{must(tls.LoadX509KeyPair(x.apiserver.CertFile, x.apiserver.KeyFile))(b)},
+	}
+	config.RootCAs.AppendCertsFromPEM(x.pki.CA)
+	transport := &http.Transport{
+		TLSClientConfig: config, MaxIdleConnsPerHost: concurrency, ForceAttemptHTTP2: protocol == "http2",
+	}
+	b.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport}
+}
+
+type usage struct {
+	cpu                    time.Duration
+	allocations, allocated float64
+}
+
+func (c contender) usage(b *testing.B) usage {
+	b.Helper()
+	var sum usage
+	for _, p := range c.parts {
+		sum.allocations += must(harness.Metric(b.Context(), p.metrics, allocationsMetric))(b)
+		sum.allocated += must(harness.Metric(b.Context(), p.metrics, allocatedMetric))(b)
+		sum.cpu += must(p.process.CPU())(b)
+	}
+	return sum
+}
+
+func must[T any](value T, err error) func(testing.TB) T {
+	return func(tb testing.TB) T {
+		tb.Helper()
+		if err != nil {
+			tb.Fatal(err)
+		}
+		return value
+	}
+}

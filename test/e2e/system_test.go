@@ -1,0 +1,36 @@
+package e2e
+
+import "testing"
+
+// TestSystem starts everything once and then asks it one thing after another, over HTTP/2 (what
+// kube-apiserver speaks with a webhook that it knows by a loopback URL) and over HTTP/1.1 (what it
+// speaks with a Service).
+func TestSystem(t *testing.T) {
+	w := newWorld(t)
+	w.installWidgets(t)
+	checks := []struct {
+		name  string
+		check func(*testing.T, *world, *gate)
+	}{
+		{"a pod gets its identity and its labels", testInjection},
+		{"a pod gets the same through v1beta1", testInjectionV1beta1},
+		{"a pod that breaks two policies is told both", testDenial},
+		{"an optional backend that is down is a warning", testOptionalBackendDown},
+		{"a required mutator that is down is an error", testRequiredMutatorDown},
+		{"a required validator that is down is an error", testRequiredValidatorDown},
+		{"an error falls under the failure policy of the registration", testErrorUnderIgnore},
+		{"a custom resource keeps every value", testBytes},
+		{"one trace joins everybody", testTrace},
+		{"a stranger is refused", testClientAuth},
+		{"bad input has a clear answer", testBadInput},
+	}
+	t.Run("a wrong configuration is explained", func(t *testing.T) { testConfigErrors(t, w) })
+	t.Run("a rollout loses nothing", func(t *testing.T) { testRollout(t, w) })
+	for _, g := range w.gates {
+		t.Run(g.name, func(t *testing.T) {
+			for _, c := range checks {
+				t.Run(c.name, func(t *testing.T) { c.check(t, w, g) })
+			}
+		})
+	}
+}

@@ -1,0 +1,153 @@
+package e2e
+
+import (
+	"net/http"
+	"path/filepath"
+	"testing"
+
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	// Imported so that the result of these tests is not taken from go test's cache when a program has
+	// changed: the programs themselves are built and run as processes.
+	_ "github.com/gatefold/gatefold/gateway"
+	_ "github.com/gatefold/gatefold/mutator-svc"
+	_ "github.com/gatefold/gatefold/validator-svc"
+
+	"github.com/gatefold/gatefold/test/internal/harness"
+)
+
+// world is everything that runs while the tests of this package do.
+type world struct {
+	controlPlane *harness.ControlPlane
+	collector    *harness.Collector
+	pki          *harness.PKI
+	binaries     harness.Binaries
+	dir          string
+
+	mutator   string // addresses
+	validator string
+	gates     []*gate
+}
+
+// gate is one gateway process.
+type gate struct {
+	name      string // the protocol it speaks with kube-apiserver
+	address   string
+	admin     string
+	config    string // path
+	apiserver harness.KeyPair
+	process   *harness.Process
+}
+
+func (g *gate) url(path string) string { return "https://" + g.address + path }
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{dir: t.TempDir()}
+	w.binaries = must(harness.Build(t.Context(), w.dir))(t)
+
+	w.collector = must(harness.StartCollector(t.Context()))(t)
+	t.Cleanup(w.collector.Stop)
+
+	w.pki = must(harness.NewPKI(w.dir, "authority"))(t)
+	apiserver := must(w.pki.Client("kube-apiserver"))(t)
+	w.controlPlane = must(harness.StartControlPlane(harness.ControlPlaneConfig{
+		Dir: w.dir, OTLPEndpoint: w.collector.Address, WebhookClient: apiserver,
+	}))(t)
+	t.Cleanup(func() {
+		if err := w.controlPlane.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+
+	w.mutator = w.startService(t, "mutator", w.binaries.Mutator)
+	w.validator = w.startService(t, "validator", w.binaries.Validator)
+	for _, protocol := range []string{"h2", "http/1.1"} {
+		w.gates = append(w.gates, w.startGate(t, protocol, apiserver))
+	}
+	return w
+}
+
+// startService starts the mutator or the validator and returns its address.
+func (w *world) startService(t *testing.T, name, binary string) string {
+	t.Helper()
+	address, admin := must(harness.FreeAddress())(t), must(harness.FreeAddress())(t)
+	config := must(harness.Render(filepath.Join("testdata", name+".yaml"), w.dir, map[string]any{
+		"Address": address, "Admin": admin, "CAFile": w.pki.CAFile,
+		"Server":   must(w.pki.Server(name))(t),
+		"Policies": must(filepath.Abs(filepath.Join("testdata", "policies")))(t),
+	}))(t)
+	w.start(t, binary, config, admin)
+	return address
+}
+
+func (w *world) startGate(t *testing.T, protocol string, apiserver harness.KeyPair) *gate {
+	t.Helper()
+	g := &gate{
+		name: protocol, apiserver: apiserver,
+		address: must(harness.FreeAddress())(t), admin: must(harness.FreeAddress())(t),
+	}
+	g.config = must(harness.Render(filepath.Join("testdata", "gateway.yaml"), w.dir, map[string]any{
+		"Address": g.address, "Admin": g.admin, "ALPN": protocol, "CAFile": w.pki.CAFile,
+		"Server":  must(w.pki.Server("gateway"))(t),
+		"Client":  must(w.pki.Client("gateway"))(t),
+		"Mutator": w.mutator, "Validator": w.validator,
+		"Nobody": must(harness.FreeAddress())(t),
+	}))(t)
+	g.process = w.start(t, w.binaries.Gateway, g.config, g.admin)
+	return g
+}
+
+// start runs a program until the end of the test, which fails if it does not end cleanly.
+func (w *world) start(t *testing.T, binary, config, admin string) *harness.Process {
+	t.Helper()
+	process := must(harness.Start(t.Context(), harness.Command{
+		Path: binary,
+		Args: []string{"--config", config, "--kubeconfig", w.controlPlane.Kubeconfig},
+		Env: append(w.collector.Env(),
+			"OTEL_BSP_SCHEDULE_DELAY=100", // milliseconds; the default of 5 s would only make the tests wait
+			"GORACE=halt_on_error=1",
+		),
+		Ready: "http://" + admin + "/readyz",
+	}))(t)
+	t.Cleanup(func() {
+		if err := process.Stop(); err != nil {
+			t.Error(err)
+		} else if t.Failed() {
+			t.Logf("%s wrote:\n%s", filepath.Base(binary), process.Logs())
+		}
+	})
+	return process
+}
+
+// client is a cluster's user: what it is told in warnings is kept.
+type client struct {
+	kubernetes.Interface
+	dynamic  dynamic.Interface
+	warnings *warnings
+}
+
+// client returns a cluster administrator with the given headers on each request.
+func (w *world) client(t *testing.T, headers map[string]string) *client {
+	t.Helper()
+	c := &client{warnings: &warnings{}}
+	config := rest.CopyConfig(w.controlPlane.Config)
+	config.WarningHandler = c.warnings
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return withHeaders{next, headers} })
+	c.Interface = must(kubernetes.NewForConfig(config))(t)
+	c.dynamic = must(dynamic.NewForConfig(config))(t)
+	return c
+}
+
+// must makes a test end at an error of a call that has one other result: must(f())(t).
+func must[T any](value T, err error) func(testing.TB) T {
+	return func(tb testing.TB) T {
+		tb.Helper()
+		if err != nil {
+			tb.Fatal(err)
+		}
+		return value
+	}
+}

@@ -1,0 +1,134 @@
+package harness
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+)
+
+// ControlPlaneConfig says what is special about the kube-apiserver of a test.
+type ControlPlaneConfig struct {
+	// Dir is where its configuration files are written.
+	Dir string
+	// OTLPEndpoint is where it sends its spans, host:port of plain gRPC; every request is sampled.
+	OTLPEndpoint string
+	// WebhookClient is the certificate it shows to webhooks.
+	WebhookClient KeyPair
+}
+
+// ControlPlane is a kube-apiserver and its etcd.
+type ControlPlane struct {
+	// Config reaches it as a cluster administrator.
+	Config *rest.Config
+	// Kubeconfig is the path of a kubeconfig file for the same.
+	Kubeconfig string
+
+	env *envtest.Environment
+}
+
+// StartControlPlane starts a kube-apiserver and an etcd on free loopback ports: the programs of
+// KUBEBUILDER_ASSETS when it is set, those that `make controlplane` has built otherwise.
+func StartControlPlane(c ControlPlaneConfig) (*ControlPlane, error) {
+	assets, err := assetsDir()
+	if err != nil {
+		return nil, err
+	}
+	tracing, err := writeTracing(c.Dir, c.OTLPEndpoint)
+	if err != nil {
+		return nil, err
+	}
+	admission, err := writeAdmission(c.Dir, c.WebhookClient)
+	if err != nil {
+		return nil, err
+	}
+	env := &envtest.Environment{
+		BinaryAssetsDirectory:    assets,
+		UseExistingCluster:       new(bool), // whatever the environment says: never a cluster that somebody needs
+		ControlPlaneStartTimeout: 2 * time.Minute,
+		ControlPlaneStopTimeout:  time.Minute,
+	}
+	env.ControlPlane.GetAPIServer().Configure().
+		Set("tracing-config-file", tracing).
+		Set("admission-control-config-file", admission).
+		// envtest switches it off; pods get their token volume from it, as everywhere.
+		Set("disable-admission-plugins", "StorageObjectInUseProtection")
+	config, err := env.Start()
+	if err != nil {
+		return nil, fmt.Errorf("starting the control plane: %w", err)
+	}
+	// Throttling the tests would only measure the throttle.
+	config.QPS, config.Burst = -1, 0
+	p := &ControlPlane{Config: config, Kubeconfig: filepath.Join(c.Dir, "kubeconfig"), env: env}
+	if err := os.WriteFile(p.Kubeconfig, env.KubeConfig, 0o600); err != nil {
+		return nil, errors.Join(fmt.Errorf("writing the kubeconfig: %w", err), p.Stop())
+	}
+	return p, nil
+}
+
+// Stop ends both programs.
+func (p *ControlPlane) Stop() error {
+	if err := p.env.Stop(); err != nil {
+		return fmt.Errorf("stopping the control plane: %w", err)
+	}
+	return nil
+}
+
+func assetsDir() (string, error) {
+	if dir := os.Getenv("KUBEBUILDER_ASSETS"); dir != "" {
+		return dir, nil
+	}
+	root, err := Root()
+	if err != nil {
+		return "", err
+	}
+	built, err := filepath.Glob(filepath.Join(root, "bin", "controlplane", "*", "kube-apiserver"))
+	if err != nil || len(built) == 0 {
+		return "", errors.New("no control plane to test against: run make controlplane, or set KUBEBUILDER_ASSETS to a folder with kube-apiserver and etcd")
+	}
+	return filepath.Dir(built[len(built)-1]), nil
+}
+
+func writeTracing(dir, endpoint string) (string, error) {
+	return writeFile(dir, "tracing.yaml", fmt.Sprintf(`apiVersion: apiserver.config.k8s.io/v1
+kind: TracingConfiguration
+endpoint: %s
+samplingRatePerMillion: 1000000
+`, endpoint))
+}
+
+// writeAdmission makes kube-apiserver show a client certificate to every webhook, of both kinds.
+func writeAdmission(dir string, client KeyPair) (string, error) {
+	kubeconfig, err := writeFile(dir, "webhook-client.kubeconfig", fmt.Sprintf(`apiVersion: v1
+kind: Config
+users:
+- name: "*"
+  user: {client-certificate: %q, client-key: %q}
+`, client.CertFile, client.KeyFile))
+	if err != nil {
+		return "", err
+	}
+	return writeFile(dir, "admission.yaml", fmt.Sprintf(`apiVersion: apiserver.config.k8s.io/v1
+kind: AdmissionConfiguration
+plugins:
+- name: MutatingAdmissionWebhook
+  configuration: &webhooks
+    apiVersion: apiserver.config.k8s.io/v1
+    kind: WebhookAdmissionConfiguration
+    kubeConfigFile: %q
+- name: ValidatingAdmissionWebhook
+  configuration: *webhooks
+`, kubeconfig))
+}
+
+func writeFile(dir, name, content string) (string, error) {
+	path := filepath.Join(dir, name)
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		return "", fmt.Errorf("writing %s: %w", name, err)
+	}
+	return path, nil
+}

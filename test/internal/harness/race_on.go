@@ -1,0 +1,6 @@
+//go:build race
+
+package harness
+
+// raceDetector tells whether the test itself is watched for data races.
+const raceDetector = true

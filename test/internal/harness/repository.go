@@ -1,0 +1,57 @@
+package harness
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+// Root is the folder of the checkout: the nearest one upwards that holds go.work.
+func Root() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", fmt.Errorf("finding the checkout: %w", err)
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.work")); err == nil {
+			return dir, nil
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			return "", errors.New("finding the checkout: no go.work in this folder or above it")
+		}
+		dir = parent
+	}
+}
+
+// Binaries are the programs under test.
+type Binaries struct {
+	// Gateway, Mutator and Validator are the paths of the programs.
+	Gateway, Mutator, Validator string
+}
+
+// Build compiles the programs into dir. They are watched for data races exactly when the test is.
+func Build(ctx context.Context, dir string) (Binaries, error) {
+	root, err := Root()
+	if err != nil {
+		return Binaries{}, err
+	}
+	args := []string{"build", "-o", dir + string(filepath.Separator)}
+	if raceDetector {
+		args = append(args, "-race")
+	}
+	args = append(args, "./gateway/cmd/gateway", "./mutator-svc/cmd/mutator", "./validator-svc/cmd/validator")
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return Binaries{}, fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return Binaries{
+		Gateway:   filepath.Join(dir, "gateway"),
+		Mutator:   filepath.Join(dir, "mutator"),
+		Validator: filepath.Join(dir, "validator"),
+	}, nil
+}

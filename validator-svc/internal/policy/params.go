@@ -1,0 +1,181 @@
+package policy
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	v1 "k8s.io/api/admissionregistration/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/gatefold/gatefold/sdk/config"
+)
+
+// param is an object that expressions see as params.
+type param struct{ *unstructured.Unstructured }
+
+// ToUnstructured gives CEL the object as it is. Without it, k8s.io/apiserver would write the object as
+// JSON and read that again for each evaluation.
+func (p *param) ToUnstructured() any { return p.Object }
+
+// params is a fixed set of objects of one kind, in the shape in which k8s.io/apiserver looks for params:
+// an informer that has always synced.
+type params struct {
+	cache.SharedIndexInformer
+	kind    schema.GroupKind
+	scope   meta.RESTScope
+	objects []*param // by namespace and name, so that the same request gets the same answer
+}
+
+// HasSynced is always true: the objects came with the policies.
+func (p *params) HasSynced() bool { return true }
+
+// Informer returns p, of which only HasSynced may be called.
+func (p *params) Informer() cache.SharedIndexInformer { return p }
+
+// Lister lists the objects of all namespaces.
+func (p *params) Lister() cache.GenericLister { return lister{p.objects, p.kind} }
+
+// lister lists objects of one kind.
+type lister struct {
+	objects []*param
+	kind    schema.GroupKind
+}
+
+// List returns the objects whose labels match.
+func (l lister) List(selector labels.Selector) ([]runtime.Object, error) {
+	var found []runtime.Object
+	for _, p := range l.objects {
+		if selector.Matches(labels.Set(p.GetLabels())) {
+			found = append(found, p)
+		}
+	}
+	return found, nil
+}
+
+// Get returns the object of that name.
+func (l lister) Get(name string) (runtime.Object, error) {
+	for _, p := range l.objects {
+		if p.GetName() == name {
+			return p, nil
+		}
+	}
+	return nil, apierrors.NewNotFound(schema.GroupResource{Group: l.kind.Group, Resource: l.kind.Kind}, name)
+}
+
+// ByNamespace narrows the list to one namespace.
+func (l lister) ByNamespace(namespace string) cache.GenericNamespaceLister {
+	var within []*param
+	for _, p := range l.objects {
+		if p.GetNamespace() == namespace {
+			within = append(within, p)
+		}
+	}
+	return lister{within, l.kind}
+}
+
+// collectParams finds, for each kind that a policy names as its paramKind, the objects among docs.
+func collectParams(policies []*document, kinds map[string]*v1.ParamKind, docs []*document) (map[v1.ParamKind]*params, config.Problems) {
+	found := map[v1.ParamKind]*params{}
+	var problems config.Problems
+	for _, p := range policies {
+		kind := kinds[p.object.GetName()]
+		if kind == nil || found[*kind] != nil {
+			continue
+		}
+		set, bad := paramsOf(*kind, docs)
+		found[*kind] = set
+		problems = append(problems, bad...)
+	}
+	return found, problems
+}
+
+func paramsOf(kind v1.ParamKind, docs []*document) (*params, config.Problems) {
+	gvk := schema.FromAPIVersionAndKind(kind.APIVersion, kind.Kind)
+	set := &params{kind: gvk.GroupKind()}
+	first := map[[2]string]*document{}
+	var problems config.Problems
+	var own []*document
+	for _, d := range docs {
+		if d.object.GroupVersionKind() != gvk {
+			continue
+		}
+		key := [2]string{d.object.GetNamespace(), d.object.GetName()}
+		if before := first[key]; before != nil {
+			problems = append(problems, d.problem("metadata.name", "a second one, the first is at %s:%d; keep one of them", before.file, before.line))
+			continue
+		}
+		first[key] = d
+		problems = append(problems, d.checkParam(gvk)...)
+		own = append(own, d)
+		set.objects = append(set.objects, &param{d.object})
+	}
+	slices.SortFunc(set.objects, func(a, b *param) int {
+		return cmp.Or(cmp.Compare(a.GetNamespace(), b.GetNamespace()), cmp.Compare(a.GetName(), b.GetName()))
+	})
+	scope, bad := scopeOf(gvk, own, docs)
+	set.scope = scope
+	return set, append(problems, bad...)
+}
+
+// checkParam holds a param of a built-in kind against its Go type, as kube-apiserver would have done when
+// it was created: a number in a ConfigMap's data is a mistake.
+func (d *document) checkParam(gvk schema.GroupVersionKind) config.Problems {
+	if d.object.GetName() == "" {
+		return config.Problems{d.problem("metadata", "a param needs a name; write metadata.name")}
+	}
+	typed, err := scheme.Scheme.New(gvk)
+	if err != nil {
+		return nil // a custom resource: anything goes
+	}
+	return d.decode(typed)
+}
+
+// clusterKinds are the built-in kinds without a namespace that a policy might take params from.
+var clusterKinds = []string{"ClusterRole", "ClusterRoleBinding", "IngressClass", "Namespace", "Node", "PersistentVolume", "PriorityClass", "RuntimeClass", "StorageClass"}
+
+// scopeOf says whether params of a kind are namespaced. A cluster would know from discovery; here it is
+// what a CustomResourceDefinition in the files says, or else whether the objects have a namespace.
+func scopeOf(gvk schema.GroupVersionKind, own, all []*document) (meta.RESTScope, config.Problems) {
+	scope, sure := meta.RESTScopeNamespace, slices.Contains(clusterKinds, gvk.Kind) && scheme.Scheme.Recognizes(gvk)
+	if sure {
+		scope = meta.RESTScopeRoot
+	}
+	for _, d := range all {
+		if d.object.GetKind() != "CustomResourceDefinition" {
+			continue
+		}
+		group, _, _ := unstructured.NestedString(d.object.Object, "spec", "group")
+		kind, _, _ := unstructured.NestedString(d.object.Object, "spec", "names", "kind")
+		if group == gvk.Group && kind == gvk.Kind {
+			declared, _, _ := unstructured.NestedString(d.object.Object, "spec", "scope")
+			if sure = true; declared == "Cluster" {
+				scope = meta.RESTScopeRoot
+			}
+		}
+	}
+	if !sure && len(own) > 0 && own[0].object.GetNamespace() == "" && !scheme.Scheme.Recognizes(gvk) {
+		scope = meta.RESTScopeRoot
+	}
+	var problems config.Problems
+	for _, d := range own {
+		namespaced := d.object.GetNamespace() != ""
+		switch {
+		case namespaced && scope == meta.RESTScopeRoot:
+			problems = append(problems, d.problem("metadata.namespace", "other objects of this kind have no namespace; a kind is either namespaced or not"))
+		case !namespaced && scope == meta.RESTScopeNamespace:
+			problems = append(problems, d.problem("metadata", "a param of kind %s needs a namespace; write metadata.namespace", gvk.Kind))
+		}
+	}
+	return scope, problems
+}
+
+// describe names the kind as a user writes it.
+func describe(kind v1.ParamKind) string { return fmt.Sprintf("%s %s", kind.APIVersion, kind.Kind) }

@@ -1,0 +1,203 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/authentication/user"
+	kjson "sigs.k8s.io/json"
+
+	"github.com/gatefold/gatefold/sdk"
+
+	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
+)
+
+// request is an admission request as k8s.io/apiserver's packages see it.
+type request struct {
+	admission.Attributes
+	// kind is the kind in which the object arrived. It is not GetKind() when kube-apiserver converted the
+	// object for the webhook registration.
+	kind schema.GroupVersionKind
+	// resource belongs to kind as GetResource() belongs to GetKind().
+	resource  schema.GroupVersionResource
+	namespace *corev1.Namespace // nil when not known
+}
+
+// header reads all of a request but its objects, which most requests do not need.
+func header(r *sdk.Request) *request {
+	kind, resource := gvk(r.GetKind()), gvr(r.GetResource())
+	original, originalResource := gvk(r.GetRequestKind()), gvr(r.GetRequestResource())
+	if originalResource.Empty() {
+		original, originalResource = kind, resource // v1beta1 may leave them out
+	}
+	return &request{
+		Attributes: admission.NewAttributesRecord(nil, nil, original, r.GetNamespace(), r.GetName(), originalResource,
+			r.GetSubResource(), operation(r.GetOperation()), nil, r.GetDryRun(), userInfo(r.GetUserInfo())),
+		kind:      kind,
+		resource:  resource,
+		namespace: namespace(r.GetNamespaceObject()),
+	}
+}
+
+// decode adds the objects.
+func (q *request) decode(r *sdk.Request) error {
+	object, err := decodeObject("object", r.GetObject())
+	if err != nil {
+		return err
+	}
+	old, err := decodeObject("oldObject", r.GetOldObject())
+	if err != nil {
+		return err
+	}
+	options, err := decodeOptions(r)
+	if err != nil {
+		return err
+	}
+	q.Attributes = admission.NewAttributesRecord(object, old, q.GetKind(), q.GetNamespace(), q.GetName(), q.GetResource(),
+		q.GetSubresource(), q.GetOperation(), options, q.IsDryRun(), q.GetUserInfo())
+	return nil
+}
+
+// versioned is the object in the version in which it arrived.
+func (q *request) versioned() *admission.VersionedAttributes {
+	v := &admission.VersionedAttributes{Attributes: q.Attributes, VersionedKind: q.kind}
+	if object := q.GetObject(); object != nil {
+		v.VersionedObject.Set(object)
+	}
+	if old := q.GetOldObject(); old != nil {
+		v.VersionedOldObject.Set(old)
+	}
+	return v
+}
+
+// decodeObject returns nil for no object; a nil interface, because upstream compares with nil.
+func decodeObject(what string, raw []byte) (runtime.Object, error) {
+	if len(raw) == 0 {
+		return nil, nil
+	}
+	var object map[string]any
+	if err := kjson.UnmarshalCaseSensitivePreserveInts(raw, &object); err != nil {
+		return nil, status.Errorf(codes.InvalidArgument, "decoding %s: %v", what, err)
+	}
+	return &unstructured.Unstructured{Object: object}, nil
+}
+
+// decodeOptions gives the options the Go type that they have in kube-apiserver. CONNECT has none.
+func decodeOptions(r *sdk.Request) (runtime.Object, error) {
+	raw := r.GetOptions()
+	if len(raw) == 0 {
+		return nil, nil
+	}
+	var options runtime.Object
+	switch r.GetOperation() {
+	case admissionv1.Operation_OPERATION_CREATE:
+		options = &metav1.CreateOptions{}
+	case admissionv1.Operation_OPERATION_UPDATE:
+		options = &metav1.UpdateOptions{}
+	case admissionv1.Operation_OPERATION_DELETE:
+		options = &metav1.DeleteOptions{}
+	default:
+		return decodeObject("options", raw)
+	}
+	if err := kjson.UnmarshalCaseSensitivePreserveInts(raw, options); err != nil {
+		return nil, status.Errorf(codes.InvalidArgument, "decoding options: %v", err)
+	}
+	return options, nil
+}
+
+func operation(o admissionv1.Operation) admission.Operation {
+	switch o {
+	case admissionv1.Operation_OPERATION_CREATE:
+		return admission.Create
+	case admissionv1.Operation_OPERATION_UPDATE:
+		return admission.Update
+	case admissionv1.Operation_OPERATION_DELETE:
+		return admission.Delete
+	case admissionv1.Operation_OPERATION_CONNECT:
+		return admission.Connect
+	default:
+		return ""
+	}
+}
+
+func gvk(k *admissionv1.GroupVersionKind) schema.GroupVersionKind {
+	return schema.GroupVersionKind{Group: k.GetGroup(), Version: k.GetVersion(), Kind: k.GetKind()}
+}
+
+func gvr(r *admissionv1.GroupVersionResource) schema.GroupVersionResource {
+	return schema.GroupVersionResource{Group: r.GetGroup(), Version: r.GetVersion(), Resource: r.GetResource()}
+}
+
+func userInfo(u *admissionv1.UserInfo) user.Info {
+	info := &user.DefaultInfo{Name: u.GetUsername(), UID: u.GetUid(), Groups: u.GetGroups()}
+	if extra := u.GetExtra(); len(extra) > 0 {
+		info.Extra = make(map[string][]string, len(extra))
+		for key, value := range extra {
+			info.Extra[key] = authenticationv1.ExtraValue(value.GetValues())
+		}
+	}
+	return info
+}
+
+func namespace(n *admissionv1.Namespace) *corev1.Namespace {
+	if n == nil {
+		return nil
+	}
+	return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: n.GetName(), Labels: n.GetLabels(), Annotations: n.GetAnnotations()}}
+}
+
+// errNoNamespace: the question cannot be answered from the request.
+var errNoNamespace = errors.New("the request carries no namespaceObject: the gate has no view of the cluster's namespaces")
+
+// namespaces is a lister of the one namespace that came with a request.
+type namespaces struct {
+	known   *corev1.Namespace // nil when none came
+	missing bool              // whether it was asked in vain
+}
+
+// List is there for the interface; nobody asks.
+func (n *namespaces) List(labels.Selector) ([]*corev1.Namespace, error) { return nil, errNoNamespace }
+
+// Get returns the request's namespace. Never a NotFound, which would make upstream ask the API server.
+func (n *namespaces) Get(name string) (*corev1.Namespace, error) {
+	if n.known == nil || n.known.Name != name {
+		n.missing = true
+		return nil, fmt.Errorf("namespace %q: %w", name, errNoNamespace)
+	}
+	return n.known, nil
+}
+
+// takeMissing tells whether a namespace was asked for in vain since the last time. A flag, because
+// upstream wraps the error of a lister in one that does not unwrap.
+func (n *namespaces) takeMissing() bool {
+	missing := n.missing
+	n.missing = false
+	return missing
+}
+
+// EquivalentResourcesFor returns the two versions of a resource that the request speaks of: the one that
+// was requested, and the one to which kube-apiserver converted it.
+func (q *request) EquivalentResourcesFor(resource schema.GroupVersionResource, _ string) []schema.GroupVersionResource {
+	if q.resource == resource {
+		return nil
+	}
+	return []schema.GroupVersionResource{resource, q.resource}
+}
+
+// KindFor returns the kind of a resource that EquivalentResourcesFor returned.
+func (q *request) KindFor(resource schema.GroupVersionResource, _ string) schema.GroupVersionKind {
+	if resource == q.resource {
+		return q.kind
+	}
+	return q.GetKind()
+}
