@@ -89,7 +89,7 @@ func (d *differ) object(path string, raw, before, after json.RawMessage) {
 			d.patch.Add(at, d.added(b[key], a[key]))
 		case !inBefore && isObject(r[key]) && isObject(a[key]):
 			// To the type it was empty, hence left out; in raw it may hold what the type does not know.
-			d.object(at, r[key], empty, a[key])
+			d.object(at, r[key], json.RawMessage("{}"), a[key])
 		default:
 			d.value(at, r[key], b[key], a[key])
 		}
@@ -173,8 +173,6 @@ func (d *differ) fail(err error) {
 		d.patch.err = fmt.Errorf("comparing the changed object: %w", err)
 	}
 }
-
-var empty = json.RawMessage("{}")
 
 func isObject(raw json.RawMessage) bool { return len(raw) > 0 && raw[0] == '{' }
 

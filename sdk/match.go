@@ -8,9 +8,7 @@ import (
 // mergeKeys are the members by which the lists of the Kubernetes API tell their elements apart, as the
 // patchMergeKey tags of k8s.io/api say, most particular first: a volume mount also has a name, but that
 // is the volume's.
-func mergeKeys() []string {
-	return []string{"mountPath", "devicePath", "containerPort", "port", "uid", "ip", "topologyKey", "key", "type", "name"}
-}
+var mergeKeys = []string{"mountPath", "devicePath", "containerPort", "port", "uid", "ip", "topologyKey", "key", "type", "name"}
 
 // maxCompared bounds the work of comparing every element with every other.
 const maxCompared = 1 << 20
@@ -53,7 +51,7 @@ func (d *differ) keyed(before, after []json.RawMessage) (b, a map[string]int, ok
 		}
 		elements = append(elements, d.members(raw))
 	}
-	for _, name := range mergeKeys() {
+	for _, name := range mergeKeys {
 		b, ok := index(elements[:len(before)], name)
 		if !ok {
 			continue

@@ -39,6 +39,9 @@ func Serve(ctx context.Context, cfg Config) (err error) {
 	}
 	s, err := newService(ctx, cfg)
 	if err != nil {
+		if cfg.Listener != nil {
+			err = errors.Join(err, cfg.Listener.Close())
+		}
 		return fmt.Errorf("service %q: %w", cfg.Name, err)
 	}
 	if err := run.Tasks(ctx, s.followFiles, s.serveAdmin, s.readiness.watch, s.serve); err != nil {
@@ -113,11 +116,13 @@ func (s *service) serveAdmin(ctx context.Context) error {
 // serve answers calls until ctx is done and the drain is over.
 func (s *service) serve(ctx context.Context) error {
 	defer close(s.drained)
+	defer s.grpc.Stop() // what is still open after an error
 	defer context.AfterFunc(ctx, s.drain)()
 
 	logger := s.cfg.Telemetry.Logger
 	logger.InfoContext(ctx, "listening", "address", s.listener.Addr().String(), "tls", s.tls != nil)
-	if err := s.grpc.Serve(s.listener); err != nil {
+	// ErrServerStopped: ctx was done before Serve began.
+	if err := s.grpc.Serve(s.listener); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
 		return fmt.Errorf("serving gRPC: %w", err)
 	}
 	logger.InfoContext(ctx, "drained")

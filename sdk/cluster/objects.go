@@ -184,6 +184,9 @@ func (d part) objects() ([]*unstructured.Unstructured, error) {
 	}
 	var items []*unstructured.Unstructured
 	err = meta.EachListItem(object, func(item runtime.Object) error {
+		if item.GetObjectKind().GroupVersionKind().Kind == "" {
+			return fmt.Errorf("item %d of the list has no kind", len(items))
+		}
 		items = append(items, item.(*unstructured.Unstructured))
 		return nil
 	})

@@ -52,7 +52,7 @@ func CreateRequest(tb testing.TB, resource, object string) *admissionv1.Admissio
 		Options:         []byte(`{"apiVersion":"meta.k8s.io/v1","kind":"CreateOptions"}`),
 		NamespaceObject: &admissionv1.Namespace{
 			Name:   namespace,
-			Labels: map[string]string{metav1.LabelMetadataName: namespace},
+			Labels: map[string]string{"kubernetes.io/metadata.name": namespace},
 		},
 	}
 }

@@ -55,8 +55,6 @@ func handshake(tb testing.TB, server, client *tls.Config) (state tls.ConnectionS
 	// Buffered, unlike net.Pipe: when both sides give up, both send an alert.
 	listener := bufconn.Listen(1 << 16)
 	defer listener.Close()
-	b := must(listener.Dial())(tb)
-	defer b.Close()
 
 	failed := make(chan error, 1)
 	go func() {
@@ -73,6 +71,8 @@ func handshake(tb testing.TB, server, client *tls.Config) (state tls.ConnectionS
 		a.Close() // the client may be reading
 		failed <- err
 	}()
+	b := must(listener.Dial())(tb) // waits for Accept
+	defer b.Close()
 	conn := tls.Client(b, client)
 	clientErr = conn.Handshake()
 	if clientErr == nil {

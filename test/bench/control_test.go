@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -67,6 +69,7 @@ func runControl(text string) error {
 	mux := http.NewServeMux()
 	mux.Handle("/control", newControl(admission.NewDecoder(scheme)))
 	mux.Handle("/lean", lean)
+	mux.HandleFunc("/floor", floor)
 	server := &http.Server{
 		Addr: c.Address, Handler: mux,
 		TLSConfig: &tls.Config{ClientCAs: authorities, ClientAuth: tls.RequireAndVerifyClientCert},
@@ -155,6 +158,20 @@ func (c *lean) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = w.Write(answer)
 }
+
+// floor reads a review and answers with a canned text: what TLS and HTTP cost before any work is done.
+func floor(w http.ResponseWriter, r *http.Request) {
+	if _, err := io.ReadAll(r.Body); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = io.WriteString(w, cannedAnswer)
+}
+
+// cannedAnswer is about as long as a real one.
+var cannedAnswer = `{"response":{"allowed":true,"patch":"` +
+	base64.StdEncoding.EncodeToString([]byte(strings.Repeat("AWS_ROLE_ARN", 3)+strings.Repeat(" ", 2000))) + `"}}`
 
 type operation struct {
 	Op    string `json:"op"`

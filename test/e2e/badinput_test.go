@@ -27,7 +27,7 @@ func testBadInput(t *testing.T, w *world, g *gate) {
 		status                          int
 		says                            string
 	}{
-		{"not JSON", "POST", "/mutate", jsonType, []byte("hello"), 400, "JSON"},
+		{"not JSON", "POST", "/mutate", jsonType, []byte("hello"), 400, "not an AdmissionReview"},
 		{"cut off", "POST", "/mutate", jsonType, review("u", 10)[:60], 400, ""},
 		{"nothing", "POST", "/mutate", jsonType, nil, 400, ""},
 		{"no request", "POST", "/mutate", jsonType, []byte(`{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview"}`), 400, "request"},
@@ -98,16 +98,18 @@ func post(t *testing.T, client *http.Client, url, contentType string, body io.Re
 	return client.Do(req)
 }
 
+func lineOf(text, word string) int { return 1 + strings.Count(text[:strings.Index(text, word)], "\n") }
+
 // testConfigErrors starts gates that must not start: each says everything that is wrong, with lines,
 // and exits with the code of bad usage.
 func testConfigErrors(t *testing.T, w *world) {
-	good := string(must(os.ReadFile(w.gates[0].config))(t))
+	good := string(must(os.ReadFile(w.gates["http1"].config))(t))
 	cases := []struct {
 		name   string
 		config string
 		says   []string
 	}{
-		{"unknown field", strings.Replace(good, "drainSeconds: 2", "drianSeconds: 2", 1), []string{"drianSeconds", ":9:"}},
+		{"unknown field", strings.Replace(good, "drainSeconds: 2", "drianSeconds: 2", 1), []string{fmt.Sprintf(":%d: drianSeconds", lineOf(good, "drainSeconds"))}},
 		{"duplicate backend name", strings.Replace(good, "- name: labels", "- name: identity", 1), []string{"backends[1].name", "identity"}},
 		{"cycle in after", strings.Replace(good, "- name: identity", "- name: identity\n  after: [labels]", 1), []string{"after", "identity", "labels"}},
 		{"two mistakes at once", strings.NewReplacer("type: Validator", "type: Judge", "drainSeconds: 2", "drainSeconds: -1").Replace(good), []string{"Judge", "drainSeconds"}},

@@ -28,11 +28,12 @@ func testClientAuth(t *testing.T, w *world, g *gate) {
 		t.Run(c.name, func(t *testing.T) {
 			client := w.httpClient(t, c.client)
 			resp, err := post(t, client, g.url("/mutate"), "application/json", strings.NewReader("{}"))
-			if served := err == nil; served != c.served {
-				t.Errorf("answered: %v, want %v (%v %v)", served, c.served, resp, err)
+			if err == nil {
+				_ = resp.Body.Close()
 			}
-			if err != nil && !strings.Contains(err.Error(), "tls: ") {
-				t.Errorf("got %v, want an alert of TLS", err)
+			// Which error a refused client sees depends on whether it reads the alert or writes first.
+			if served := err == nil; served != c.served {
+				t.Errorf("answered: %v, want %v (%v)", served, c.served, err)
 			}
 		})
 	}

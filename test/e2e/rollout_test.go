@@ -20,7 +20,7 @@ const (
 // testRollout replaces the gate again and again, over kept-alive HTTP/1.1 connections, while pods are
 // created: kube-apiserver repeats no call whose connection breaks, so each one would be a failed create.
 func testRollout(t *testing.T, w *world) {
-	old := w.startGate(t, "http/1.1", w.gates[0].apiserver)
+	old := w.startGate(t, "http/1.1", w.gates["http1"].apiserver)
 	balancer := must(harness.StartBalancer(t.Context(), old.address))(t)
 	t.Cleanup(balancer.Stop)
 	ns := w.namespace(t, registration{gate: &gate{address: balancer.Address}})

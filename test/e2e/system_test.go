@@ -26,8 +26,8 @@ func TestSystem(t *testing.T) {
 	}
 	t.Run("a wrong configuration is explained", func(t *testing.T) { testConfigErrors(t, w) })
 	t.Run("a rollout loses nothing", func(t *testing.T) { testRollout(t, w) })
-	for _, g := range w.gates {
-		t.Run(g.name, func(t *testing.T) {
+	for protocol, g := range w.gates {
+		t.Run(protocol, func(t *testing.T) {
 			for _, c := range checks {
 				t.Run(c.name, func(t *testing.T) { c.check(t, w, g) })
 			}

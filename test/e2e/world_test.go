@@ -28,12 +28,11 @@ type world struct {
 
 	mutator   string // addresses
 	validator string
-	gates     []*gate
+	gates     map[string]*gate // by the protocol they speak with kube-apiserver
 }
 
 // gate is one gateway process.
 type gate struct {
-	name      string // the protocol it speaks with kube-apiserver
 	address   string
 	admin     string
 	config    string // path
@@ -64,8 +63,9 @@ func newWorld(t *testing.T) *world {
 
 	w.mutator = w.startService(t, "mutator", w.binaries.Mutator)
 	w.validator = w.startService(t, "validator", w.binaries.Validator)
-	for _, protocol := range []string{"h2", "http/1.1"} {
-		w.gates = append(w.gates, w.startGate(t, protocol, apiserver))
+	w.gates = map[string]*gate{
+		"http1": w.startGate(t, "http/1.1", apiserver),
+		"http2": w.startGate(t, "h2", apiserver),
 	}
 	return w
 }
@@ -83,14 +83,14 @@ func (w *world) startService(t *testing.T, name, binary string) string {
 	return address
 }
 
-func (w *world) startGate(t *testing.T, protocol string, apiserver harness.KeyPair) *gate {
+func (w *world) startGate(t *testing.T, alpn string, apiserver harness.KeyPair) *gate {
 	t.Helper()
 	g := &gate{
-		name: protocol, apiserver: apiserver,
-		address: must(harness.FreeAddress())(t), admin: must(harness.FreeAddress())(t),
+		apiserver: apiserver,
+		address:   must(harness.FreeAddress())(t), admin: must(harness.FreeAddress())(t),
 	}
 	g.config = must(harness.Render(filepath.Join("testdata", "gateway.yaml"), w.dir, map[string]any{
-		"Address": g.address, "Admin": g.admin, "ALPN": protocol, "CAFile": w.pki.CAFile,
+		"Address": g.address, "Admin": g.admin, "ALPN": alpn, "CAFile": w.pki.CAFile,
 		"Server":  must(w.pki.Server("gateway"))(t),
 		"Client":  must(w.pki.Client("gateway"))(t),
 		"Mutator": w.mutator, "Validator": w.validator,

@@ -65,10 +65,20 @@ type Result struct {
 	Final *tree.Node
 }
 
-// Review asks gate about o: all mutators, then all validators about what they made of it. The error is
-// for an object about which nobody can be asked.
-func Review(ctx context.Context, gate Gate, requests *Requests, o manifest.Object) (*Result, error) {
-	s, err := requests.subject(o)
+// Reviewer asks a gate about objects. It is safe for concurrent use when its gate is.
+type Reviewer struct {
+	// Gate is asked.
+	Gate Gate
+	// Decisions is what the gate in this process tells of its decisions.
+	Decisions *Decisions
+	// Requests makes the requests.
+	Requests *Requests
+}
+
+// Review asks about o: all mutators, then all validators about what they made of it. The error is for an
+// object about which nobody can be asked.
+func (v *Reviewer) Review(ctx context.Context, o manifest.Object) (*Result, error) {
+	s, err := v.Requests.subject(o)
 	if err != nil {
 		return nil, err
 	}
@@ -76,9 +86,9 @@ func Review(ctx context.Context, gate Gate, requests *Requests, o manifest.Objec
 	if s.Kind() == "Namespace" && s.APIVersion() == "v1" {
 		r.Namespace = ""
 	}
-	final, err := r.mutate(ctx, gate, s)
+	final, err := v.mutate(ctx, r, s)
 	if err == nil && r.Verdict == Allowed {
-		err = r.validate(ctx, gate, s, final)
+		err = v.validate(ctx, r, s, final)
 	}
 	if err != nil {
 		r.Verdict, r.Err = Failed, err
@@ -86,12 +96,15 @@ func Review(ctx context.Context, gate Gate, requests *Requests, o manifest.Objec
 	return r, nil
 }
 
-func (r *Result) mutate(ctx context.Context, gate Gate, s *subject) (*tree.Node, error) {
-	resp, err := gate.Mutate(ctx, &gatewayv1.MutateRequest{ApiVersion: apiVersion, Request: s.request})
+func (v *Reviewer) mutate(ctx context.Context, r *Result, s *subject) (*tree.Node, error) {
+	defer v.Decisions.expect(s.request.GetUid())()
+	resp, err := v.Gate.Mutate(ctx, &gatewayv1.MutateRequest{ApiVersion: apiVersion, Request: s.request})
+	steps := v.Decisions.steps(s.request.GetUid())
+	r.Steps = append(r.Steps, steps...)
 	if err != nil {
 		return nil, plain(err)
 	}
-	r.take(resp.GetReview(), resp.GetDecision())
+	r.take(resp.GetReview())
 	if r.Verdict != Allowed || len(s.request.GetObject()) == 0 {
 		return nil, nil
 	}
@@ -100,27 +113,28 @@ func (r *Result) mutate(ctx context.Context, gate Gate, s *subject) (*tree.Node,
 	if err != nil {
 		return nil, err
 	}
-	r.States, err = states(s, resp.GetDecision().GetSteps(), final)
+	r.States, err = states(s, steps, final)
 	r.Final = s.asWritten(final)
 	return final, err
 }
 
-func (r *Result) validate(ctx context.Context, gate Gate, s *subject, final *tree.Node) error {
+func (v *Reviewer) validate(ctx context.Context, r *Result, s *subject, final *tree.Node) error {
 	request := proto.CloneOf(s.request)
 	if final != nil && len(r.Patch) > 0 {
 		request.Object = final.JSON()
 	}
-	resp, err := gate.Validate(ctx, &gatewayv1.ValidateRequest{ApiVersion: apiVersion, Request: request})
+	defer v.Decisions.expect(request.GetUid())()
+	resp, err := v.Gate.Validate(ctx, &gatewayv1.ValidateRequest{ApiVersion: apiVersion, Request: request})
+	r.Steps = append(r.Steps, v.Decisions.steps(request.GetUid())...)
 	if err != nil {
 		return plain(err)
 	}
-	r.take(resp.GetReview(), resp.GetDecision())
+	r.take(resp.GetReview())
 	return nil
 }
 
 // take adds one phase's answer.
-func (r *Result) take(review *gatewayv1.Review, decision *gatewayv1.Decision) {
-	r.Steps = append(r.Steps, decision.GetSteps()...)
+func (r *Result) take(review *gatewayv1.Review) {
 	r.Warnings = append(r.Warnings, review.GetWarnings()...)
 	if !review.GetAllowed() {
 		r.Verdict, r.Status = Denied, review.GetStatus()

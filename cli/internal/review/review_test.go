@@ -43,15 +43,21 @@ func golden(t *testing.T, name, got string) {
 
 // scripted is a gate with a fixed opinion of every object: what a real one answers, without backends.
 type scripted struct {
+	Decisions
 	asked []*admissionv1.AdmissionRequest
+}
+
+func reviewer(g *scripted, r *Requests) *Reviewer {
+	return &Reviewer{Gate: g, Decisions: &g.Decisions, Requests: r}
 }
 
 func op(kind admissionv1.PatchOp, path, value string) *admissionv1.PatchOperation {
 	return &admissionv1.PatchOperation{Op: kind, Path: path, Value: []byte(value)}
 }
 
-func (g *scripted) Mutate(_ context.Context, req *gatewayv1.MutateRequest) (*gatewayv1.MutateResponse, error) {
+func (g *scripted) Mutate(ctx context.Context, req *gatewayv1.MutateRequest) (*gatewayv1.MutateResponse, error) {
 	g.asked = append(g.asked, req.GetRequest())
+	record := func(steps ...*gatewayv1.Step) { g.Record(ctx, req.GetRequest(), &gatewayv1.Decision{Steps: steps}) }
 	labels := []*admissionv1.PatchOperation{op(admissionv1.PatchOp_PATCH_OP_ADD, "/metadata/labels", `{"team":"a","yes":"no"}`)}
 	identity := []*admissionv1.PatchOperation{
 		op(admissionv1.PatchOp_PATCH_OP_ADD, "/spec/containers/0/env", `[{"name":"AWS_REGION","value":"eu"}]`),
@@ -60,20 +66,21 @@ func (g *scripted) Mutate(_ context.Context, req *gatewayv1.MutateRequest) (*gat
 	changed := func(backend string, ops []*admissionv1.PatchOperation) *gatewayv1.Step {
 		return &gatewayv1.Step{Backend: backend, Outcome: gatewayv1.Outcome_OUTCOME_CHANGED, Operations: ops, Duration: durationpb.New(1500 * time.Microsecond)}
 	}
-	allowed := &gatewayv1.Review{Allowed: true}
 	switch req.GetRequest().GetName() {
 	case "web":
+		record(changed("labels", labels), changed("identity", identity))
 		return &gatewayv1.MutateResponse{
-			Review:   &gatewayv1.Review{Allowed: true, Operations: append(labels, identity...), Warnings: []string{"image is pinned\nby tag\x1b[2J"}},
-			Decision: &gatewayv1.Decision{Steps: []*gatewayv1.Step{changed("labels", labels), changed("identity", identity)}},
+			Review: &gatewayv1.Review{Allowed: true, Operations: append(labels, identity...), Warnings: []string{"image is pinned\nby tag\x1b[2J"}},
 		}, nil
 	case "broken":
+		record(changed("labels", labels), &gatewayv1.Step{Backend: "identity", Outcome: gatewayv1.Outcome_OUTCOME_FAILED, Error: "no replica answered"})
 		return nil, status.Error(codes.Unavailable, "backend identity: no replica answered")
 	}
-	return &gatewayv1.MutateResponse{Review: allowed, Decision: &gatewayv1.Decision{Steps: []*gatewayv1.Step{{Backend: "identity", Outcome: gatewayv1.Outcome_OUTCOME_NOT_MATCHED}}}}, nil
+	record(&gatewayv1.Step{Backend: "identity", Outcome: gatewayv1.Outcome_OUTCOME_NOT_MATCHED})
+	return &gatewayv1.MutateResponse{Review: &gatewayv1.Review{Allowed: true}}, nil
 }
 
-func (g *scripted) Validate(_ context.Context, req *gatewayv1.ValidateRequest) (*gatewayv1.ValidateResponse, error) {
+func (g *scripted) Validate(ctx context.Context, req *gatewayv1.ValidateRequest) (*gatewayv1.ValidateResponse, error) {
 	g.asked = append(g.asked, req.GetRequest())
 	if req.GetRequest().GetName() != "bad" {
 		return &gatewayv1.ValidateResponse{Review: &gatewayv1.Review{Allowed: true}}, nil
@@ -82,10 +89,10 @@ func (g *scripted) Validate(_ context.Context, req *gatewayv1.ValidateRequest) (
 		{Message: "label team is missing", Reason: "Invalid", Code: 422, Causes: []*admissionv1.Cause{{Field: "metadata.labels", Message: "required"}}},
 		{Message: "image docker.io/evil is not from an allowed registry"},
 	}}
+	g.Record(ctx, req.GetRequest(), &gatewayv1.Decision{Steps: []*gatewayv1.Step{step}})
 	return &gatewayv1.ValidateResponse{
 		Review: &gatewayv1.Review{Status: &gatewayv1.Status{
 			Message: "policy: label team is missing; policy: image docker.io/evil is not from an allowed registry", Reason: "Invalid", Code: 422}},
-		Decision: &gatewayv1.Decision{Steps: []*gatewayv1.Step{step}},
 	}, nil
 }
 
@@ -111,7 +118,7 @@ func TestFormats(t *testing.T) {
 		t.Run(format, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
 			for _, o := range objects {
-				r, err := Review(t.Context(), &scripted{}, requests(objects), o)
+				r, err := reviewer(&scripted{}, requests(objects)).Review(t.Context(), o)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -187,7 +194,7 @@ func TestRequests(t *testing.T) {
 			r := requests(objects)
 			r.Operation = tc.operation
 			gate := &scripted{}
-			if _, err := Review(t.Context(), gate, r, tc.object); err != nil {
+			if _, err := reviewer(gate, r).Review(t.Context(), tc.object); err != nil {
 				t.Fatal(err)
 			}
 			tc.want.RequestKind, tc.want.RequestResource = tc.want.GetKind(), tc.want.GetResource()
@@ -211,7 +218,7 @@ func TestRequests(t *testing.T) {
 func TestValidatorsSeeTheFinalObject(t *testing.T) {
 	objects := readObjects(t)
 	gate := &scripted{}
-	if _, err := Review(t.Context(), gate, requests(objects), objects[0]); err != nil {
+	if _, err := reviewer(gate, requests(objects)).Review(t.Context(), objects[0]); err != nil {
 		t.Fatal(err)
 	}
 	want := `{"kind":"Pod","apiVersion":"v1","metadata":{"name":"web","namespace":"default","annotations":{"size":"9007199254740993"},"labels":{"team":"a","yes":"no"}},` +
@@ -231,7 +238,7 @@ func (g *silent) Mutate(context.Context, *gatewayv1.MutateRequest) (*gatewayv1.M
 
 func TestUnownedChangesAreTheGates(t *testing.T) {
 	objects := readObjects(t)
-	r, err := Review(t.Context(), &silent{}, requests(objects), objects[0])
+	r, err := (&Reviewer{Gate: &silent{}, Decisions: &Decisions{}, Requests: requests(objects)}).Review(t.Context(), objects[0])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -241,7 +248,7 @@ func TestUnownedChangesAreTheGates(t *testing.T) {
 }
 
 func TestMalformedAPIVersion(t *testing.T) {
-	_, err := Review(t.Context(), &scripted{}, requests(nil), parse(t, `{"apiVersion":"a/b/c","kind":"X","metadata":{"name":"x"}}`))
+	_, err := reviewer(&scripted{}, requests(nil)).Review(t.Context(), parse(t, `{"apiVersion":"a/b/c","kind":"X","metadata":{"name":"x"}}`))
 	if err == nil || err.Error() != `test:1: apiVersion "a/b/c" is not VERSION or GROUP/VERSION` {
 		t.Errorf("error: %v", err)
 	}

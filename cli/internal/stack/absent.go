@@ -2,38 +2,39 @@ package stack
 
 import (
 	"context"
-	"fmt"
+	"strings"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/gatefold/gatefold/gateway"
 	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
 )
 
-// absent stands for backends that cannot run here. It answers at once and says why, where an endpoint
-// that nobody serves would only let the time run out.
+// absent stands for backends that do not run in this process. It answers at once and says why, where an
+// endpoint that nobody serves would only let the time run out.
 type absent struct {
 	admissionv1.UnsafeMutatorServiceServer
 	admissionv1.UnsafeValidatorServiceServer
-	endpoints map[string]string // by handler
+	endpoints map[away]string // where they are in production
 	file      string
 }
 
 // Mutate implements admissionv1.MutatorServiceServer.
 func (a *absent) Mutate(_ context.Context, req *admissionv1.MutateRequest) (*admissionv1.MutateResponse, error) {
-	return nil, a.refuse("MutatorConfig", req.GetHandler())
+	return nil, a.refuse(away{gateway.Mutator, req.GetHandler()})
 }
 
 // Validate implements admissionv1.ValidatorServiceServer.
 func (a *absent) Validate(_ context.Context, req *admissionv1.ValidateRequest) (*admissionv1.ValidateResponse, error) {
-	return nil, a.refuse("ValidatorConfig", req.GetHandler())
+	return nil, a.refuse(away{gateway.Validator, req.GetHandler()})
 }
 
-func (a *absent) refuse(kind, handler string) error {
-	where := ""
-	if endpoint := a.endpoints[handler]; endpoint != "" {
-		where = fmt.Sprintf(" (in production at %s)", endpoint)
+// refuse answers with FailedPrecondition because that is not retried.
+func (a *absent) refuse(backend away) error {
+	kind := backend.backendType + "Config"
+	if endpoint := a.endpoints[backend]; endpoint != "" && !strings.HasPrefix(endpoint, inproc) {
+		return status.Errorf(codes.FailedPrecondition, "%s is not asked offline, and no %s in %s serves %q", endpoint, kind, a.file, backend.handler)
 	}
-	// Unimplemented is not retried.
-	return status.Errorf(codes.Unimplemented, "%q%s cannot run offline: no %s in %s serves it", handler, where, kind, a.file)
+	return status.Errorf(codes.FailedPrecondition, "no %s in %s serves %q", kind, a.file, backend.handler)
 }

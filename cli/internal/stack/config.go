@@ -96,20 +96,23 @@ func merge(errs []error) error {
 // inproc begins the endpoints of backends in the same process.
 const inproc = "inproc://"
 
-// Offline changes the configuration so that nothing outside this process is asked: every backend
-// becomes one in the same process, wherever it is in production. Backends whose handler the file does
-// not serve answer with an error, and their failure policy decides.
-func (c *Config) Offline() map[string]string {
-	away := map[string]string{}
+// away names a backend that cannot run in this process.
+type away struct{ backendType, handler string }
+
+// offline changes the configuration so that nothing outside this process is asked: every backend
+// becomes one in the same process, wherever it is in production. It returns the endpoints of those whose
+// handler the file does not serve.
+func (c *Config) offline() map[away]string {
+	endpoints := map[away]string{}
 	for i := range c.Gateway.Backends {
 		b := &c.Gateway.Backends[i]
 		if !c.serves(b.Type, b.Handler) {
-			away[b.Handler] = b.Endpoint
+			endpoints[away{b.Type, b.Handler}] = b.Endpoint
 		}
 		b.Endpoint = inproc + b.Name
 		b.TLS = nil
 	}
-	return away
+	return endpoints
 }
 
 // serves tells whether a service of this file answers for a backend.

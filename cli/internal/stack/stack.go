@@ -40,8 +40,8 @@ type Options struct {
 	Mutator, Validator *telemetry.Telemetry
 	// Reload lets the services follow changes of the configuration file.
 	Reload bool
-	// Away are the endpoints of backends that cannot run here, by handler; see Config.Offline.
-	Away map[string]string
+
+	away map[away]string // set by WithGate
 }
 
 // NewServices returns services that answer once they are run.
@@ -85,7 +85,7 @@ func (s *Services) runValidator(ctx context.Context) error {
 
 func (s *Services) runAbsent(ctx context.Context) error {
 	server := grpc.NewServer()
-	a := &absent{endpoints: s.options.Away, file: s.cfg.File}
+	a := &absent{endpoints: s.options.away, file: s.cfg.File}
 	admissionv1.RegisterMutatorServiceServer(server, a)
 	admissionv1.RegisterValidatorServiceServer(server, a)
 	defer context.AfterFunc(ctx, server.Stop)()
@@ -97,14 +97,14 @@ func (s *Services) runAbsent(ctx context.Context) error {
 
 // Dial connects the gate to the service that answers for a backend.
 func (s *Services) Dial(ctx context.Context, backend gateway.Backend) (net.Conn, error) {
-	switch {
-	case !s.cfg.serves(backend.Type, backend.Handler):
-		return s.absent.DialContext(ctx)
-	case backend.Type == gateway.Mutator:
-		return s.mutator.DialContext(ctx)
-	default:
-		return s.validator.DialContext(ctx)
+	listener := s.mutator
+	if backend.Type == gateway.Validator {
+		listener = s.validator
 	}
+	if _, isAway := s.options.away[away{backend.Type, backend.Handler}]; isAway || listener == nil {
+		listener = s.absent
+	}
+	return listener.DialContext(ctx)
 }
 
 // WaitReady returns once every service says that it can answer. A gate that asked earlier would take a

@@ -1,6 +1,7 @@
 package fold
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -81,12 +82,13 @@ func (d *Document) apply(op *admissionv1.PatchOperation) error {
 		if err != nil {
 			return err
 		}
-		if !place.equal(&node{raw: string(op.GetValue())}) {
-			return fmt.Errorf("the value there is another")
+		same, err := place.equal(&node{raw: string(op.GetValue())})
+		if err == nil && !same {
+			err = errors.New("the value there is another")
 		}
-		return nil
+		return err
 	default:
-		return fmt.Errorf("it is no operation of RFC 6902")
+		return errors.New("it is no operation of RFC 6902")
 	}
 }
 

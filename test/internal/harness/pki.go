@@ -12,14 +12,15 @@ type KeyPair struct {
 	CertFile, KeyFile string
 }
 
-// PKI is a certificate authority whose certificates are files.
+// PKI is a certificate authority whose certificates are files. It is not safe for concurrent use.
 type PKI struct {
 	// CAFile is the path of the authority's certificate, CA its PEM.
 	CAFile string
 	CA     []byte
 
-	dir string
-	ca  *throwaway.CA
+	dir    string
+	ca     *throwaway.CA
+	issued map[string]KeyPair
 }
 
 // NewPKI makes an authority that writes into dir.
@@ -32,31 +33,33 @@ func NewPKI(dir, name string) (*PKI, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making %s: %w", name, err)
 	}
-	return &PKI{CAFile: file, CA: ca.PEM(), dir: dir, ca: ca}, nil
+	return &PKI{CAFile: file, CA: ca.PEM(), dir: dir, ca: ca, issued: map[string]KeyPair{}}, nil
 }
 
-// Server issues a certificate for a server on loopback that is also known as name.
+// Server returns the certificate of a server on loopback that is also known as name.
 func (p *PKI) Server(name string) (KeyPair, error) {
-	pair, err := p.ca.Server(name, "localhost", "127.0.0.1")
-	if err != nil {
-		return KeyPair{}, fmt.Errorf("certificate of server %s: %w", name, err)
-	}
-	return p.write(pair, name)
+	return p.once(name, func() (throwaway.Pair, error) { return p.ca.Server(name, "localhost", "127.0.0.1") })
 }
 
-// Client issues a certificate for a client called name.
+// Client returns the certificate of a client called name.
 func (p *PKI) Client(name string) (KeyPair, error) {
-	pair, err := p.ca.Client(name)
-	if err != nil {
-		return KeyPair{}, fmt.Errorf("certificate of client %s: %w", name, err)
-	}
-	return p.write(pair, name+"-client")
+	return p.once(name+"-client", func() (throwaway.Pair, error) { return p.ca.Client(name) })
 }
 
-func (p *PKI) write(pair throwaway.Pair, name string) (KeyPair, error) {
-	certFile, keyFile, err := pair.Write(p.dir, name)
-	if err != nil {
-		return KeyPair{}, err
+// once issues a certificate the first time it is asked for. Replacing it later would change it under the
+// programs that use it.
+func (p *PKI) once(file string, issue func() (throwaway.Pair, error)) (KeyPair, error) {
+	if pair, ok := p.issued[file]; ok {
+		return pair, nil
 	}
-	return KeyPair{CertFile: certFile, KeyFile: keyFile}, nil
+	pair, err := issue()
+	if err != nil {
+		return KeyPair{}, fmt.Errorf("issuing %s: %w", file, err)
+	}
+	certFile, keyFile, err := pair.Write(p.dir, file)
+	if err != nil {
+		return KeyPair{}, fmt.Errorf("issuing %s: %w", file, err)
+	}
+	p.issued[file] = KeyPair{CertFile: certFile, KeyFile: keyFile}
+	return p.issued[file], nil
 }

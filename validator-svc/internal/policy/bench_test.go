@@ -34,7 +34,7 @@ func BenchmarkValidate(b *testing.B) {
 	r := podRequest(b)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := set.Validate(b.Context(), r); err != nil {
+		if _, err := set.Validate(b.Context(), r, nil); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -58,7 +58,7 @@ func BenchmarkOtherPolicies(b *testing.B) {
 	r := podRequest(b)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := set.Validate(b.Context(), r); err != nil {
+		if _, err := set.Validate(b.Context(), r, nil); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -148,7 +148,8 @@ func expand(file string, node *yamlv3.Node, raw []byte) ([]*document, config.Pro
 			problems = append(problems, d.problem(fmt.Sprintf("items[%d]", i), "%v", err))
 			continue
 		}
-		found, bad := expand(file, d.at(fmt.Sprintf("items[%d]", i)), raw)
+		node, _ := d.at(fmt.Sprintf("items[%d]", i))
+		found, bad := expand(file, node, raw)
 		docs = append(docs, found...)
 		problems = append(problems, bad...)
 	}
@@ -161,26 +162,28 @@ func (d *document) problem(path, format string, args ...any) config.Problem {
 	if name := d.object.GetName(); name != "" {
 		message = fmt.Sprintf("%s '%s': %s", d.object.GetKind(), name, message)
 	}
-	return config.Problem{File: d.file, Line: d.at(path).Line, Path: path, Message: message}
+	_, line := d.at(path)
+	return config.Problem{File: d.file, Line: line, Path: path, Message: message}
 }
 
 // step is one step of a path as k8s.io/apimachinery's field package writes it: .name or [key].
 var step = regexp.MustCompile(`\.?([^.\[\]]+)|\[([^\]]*)\]`)
 
-// at returns the node at path, or the innermost that exists of those around it.
-func (d *document) at(path string) *yamlv3.Node {
-	node := d.node
+// at returns the node at path, or the innermost that exists of those around it, and the line where it
+// begins: that of its key, if it has one.
+func (d *document) at(path string) (node *yamlv3.Node, line int) {
+	node, line = d.node, d.node.Line
 	for _, m := range step.FindAllStringSubmatch(path, -1) {
-		next := child(node, m[1]+m[2])
+		next, at := child(node, m[1]+m[2])
 		if next == nil {
 			break
 		}
-		node = next
+		node, line = next, at
 	}
-	return node
+	return node, line
 }
 
-func child(node *yamlv3.Node, name string) *yamlv3.Node {
+func child(node *yamlv3.Node, name string) (*yamlv3.Node, int) {
 	if node.Kind == yamlv3.AliasNode {
 		node = node.Alias
 	}
@@ -188,15 +191,15 @@ func child(node *yamlv3.Node, name string) *yamlv3.Node {
 	case yamlv3.MappingNode:
 		for i := 0; i+1 < len(node.Content); i += 2 {
 			if node.Content[i].Value == name {
-				return node.Content[i+1]
+				return node.Content[i+1], node.Content[i].Line
 			}
 		}
 	case yamlv3.SequenceNode:
 		if i, err := strconv.Atoi(name); err == nil && i >= 0 && i < len(node.Content) {
-			return node.Content[i]
+			return node.Content[i], node.Content[i].Line
 		}
 	}
-	return nil
+	return nil, 0
 }
 
 // yamlError finds the line in what YAML parsers say.
@@ -221,11 +224,18 @@ func syntaxProblems(file string, line int, err error) config.Problems {
 // strictError finds the path in what sigs.k8s.io/json says about a field it does not know.
 var strictError = regexp.MustCompile(`^(unknown|duplicate) field "(.*)"$`)
 
+// typeError finds the path in what it says about a value of the wrong type. Indices of lists are left out.
+var typeError = regexp.MustCompile(`into Go struct field \w+\.([\w.]+) of type`)
+
 // decode fills into strictly: a field that the type does not have is a problem.
 func (d *document) decode(into any) config.Problems {
 	strict, err := kjson.UnmarshalStrict(d.raw, into)
 	if err != nil {
-		return config.Problems{d.problem("", "%v; correct the value", err)}
+		path := ""
+		if m := typeError.FindStringSubmatch(err.Error()); m != nil {
+			path = m[1]
+		}
+		return config.Problems{d.problem(path, "%s; correct the value", strings.TrimPrefix(err.Error(), "json: "))}
 	}
 	var problems config.Problems
 	for _, err := range strict {

@@ -60,7 +60,7 @@ func runLibraryCase(t *testing.T, file, name string, c libraryCase) {
 	if c.Allowed == nil || (c.Object == nil) == (c.Images == nil) {
 		t.Fatal("a case needs allowed, and either object or images")
 	}
-	verdict, err := loadLibrary(t, file, c.With).Validate(t.Context(), requestOfCase(t, c))
+	verdict, err := loadLibrary(t, file, c.With).Validate(t.Context(), requestOfCase(t, c), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

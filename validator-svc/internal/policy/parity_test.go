@@ -55,7 +55,7 @@ func TestParity(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			verdict, err := set.Validate(t.Context(), requestOf(t, r.Request.Review, namespaceOf(r)))
+			verdict, err := set.Validate(t.Context(), requestOf(t, r.Request.Review, recordedNamespace(r)), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -105,7 +105,7 @@ func filesOfRecording(r recording) []File {
 	return files
 }
 
-func namespaceOf(r recording) *admissionv1.Namespace {
+func recordedNamespace(r recording) *admissionv1.Namespace {
 	for _, p := range r.Policies {
 		var ns metav1.PartialObjectMetadata
 		if json.Unmarshal(p, &ns) == nil && ns.Kind == "Namespace" && ns.Name == r.Request.Review.Namespace {

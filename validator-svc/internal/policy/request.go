@@ -34,7 +34,7 @@ type request struct {
 }
 
 // header reads all of a request but its objects, which most requests do not need.
-func header(r *sdk.Request) *request {
+func header(r *sdk.Request, known Namespaces) *request {
 	kind, resource := gvk(r.GetKind()), gvr(r.GetResource())
 	original, originalResource := gvk(r.GetRequestKind()), gvr(r.GetRequestResource())
 	if originalResource.Empty() {
@@ -45,7 +45,7 @@ func header(r *sdk.Request) *request {
 			r.GetSubResource(), operation(r.GetOperation()), nil, r.GetDryRun(), userInfo(r.GetUserInfo())),
 		kind:      kind,
 		resource:  resource,
-		namespace: namespace(r.GetNamespaceObject()),
+		namespace: namespaceOf(r, known),
 	}
 }
 
@@ -149,11 +149,19 @@ func userInfo(u *admissionv1.UserInfo) user.Info {
 	return info
 }
 
-func namespace(n *admissionv1.Namespace) *corev1.Namespace {
-	if n == nil {
+// namespaceOf returns the request's namespace; nil when it has none or it is not known.
+func namespaceOf(r *sdk.Request, known Namespaces) *corev1.Namespace {
+	if n := r.GetNamespaceObject(); n != nil {
+		return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: n.GetName(), Labels: n.GetLabels(), Annotations: n.GetAnnotations()}}
+	}
+	if r.GetNamespace() == "" || known == nil {
 		return nil
 	}
-	return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: n.GetName(), Labels: n.GetLabels(), Annotations: n.GetAnnotations()}}
+	namespace, err := known.Get(r.GetNamespace())
+	if err != nil {
+		return nil // whether that matters depends on the policies
+	}
+	return namespace
 }
 
 // errNoNamespace: the question cannot be answered from the request.

@@ -21,10 +21,17 @@ import (
 	"github.com/gatefold/gatefold/sdk"
 )
 
-// Validate evaluates every policy that matches the request. An error has a gRPC status: the request
-// cannot be read, the time is up, or something that a policy asks for did not come with the request.
-func (s *Set) Validate(ctx context.Context, r *sdk.Request) (*sdk.Verdict, error) {
-	q := header(r)
+// Namespaces knows the cluster's namespaces.
+type Namespaces interface {
+	// Get returns the namespace of that name, which is not changed; an error when it is not known.
+	Get(name string) (*corev1.Namespace, error)
+}
+
+// Validate evaluates every policy that matches the request. A request that does not carry its namespace
+// has it looked up in known, which may be nil. An error has a gRPC status: the request cannot be read, the
+// time is up, or something that a policy asks for did not come with the request.
+func (s *Set) Validate(ctx context.Context, r *sdk.Request, known Namespaces) (*sdk.Verdict, error) {
+	q := header(r, known)
 	if exempt[q.GetResource().GroupResource()] {
 		return &sdk.Verdict{}, nil
 	}

@@ -1,0 +1,18 @@
+// Command gatefold runs the gate on this machine, and reviews manifests with it.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/gatefold/gatefold/cli/internal/command"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// A second signal ends the process at once, drained or not.
+	context.AfterFunc(ctx, stop)
+	os.Exit(command.Execute(ctx, command.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}, os.Args[1:]))
+}

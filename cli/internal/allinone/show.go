@@ -1,0 +1,167 @@
+package allinone
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/gatefold/gatefold/cli/internal/manifest"
+	"github.com/gatefold/gatefold/cli/internal/render"
+	"github.com/gatefold/gatefold/cli/internal/review"
+	"github.com/gatefold/gatefold/cli/internal/webhook"
+)
+
+// traceTimeout bounds the wait for the spans of services that have answered already.
+const traceTimeout = 5 * time.Second
+
+// demonstration sends the examples through the gate's own port and reports.
+type demonstration struct {
+	Options
+	doors     *doors
+	telemetry *allTelemetry
+	decisions *review.Decisions
+}
+
+func (d *demonstration) run(ctx context.Context) error {
+	d.banner()
+	transport := &http.Transport{TLSClientConfig: d.doors.clientTLS, ForceAttemptHTTP2: true}
+	defer transport.CloseIdleConnections()
+	reviewer := &review.Reviewer{
+		Gate:      &webhook.Client{HTTP: &http.Client{Transport: transport}, URL: d.url(), Telemetry: d.telemetry.client},
+		Decisions: d.decisions,
+		Requests:  d.Requests,
+	}
+	var tries []string
+	for _, o := range d.Examples {
+		result, err := d.example(ctx, reviewer, o)
+		if err != nil {
+			return err
+		}
+		try, err := d.try(o, result)
+		if err != nil {
+			return err
+		}
+		tries = append(tries, try)
+	}
+	d.telemetry.spans.Stop()
+	if !d.Once {
+		d.farewell(tries)
+	}
+	return nil
+}
+
+func (d *demonstration) url() string { return "https://" + d.doors.reviews.Addr().String() }
+
+// banner says what listens where. Like all of the report it is for people: that standard output is gone
+// is no reason to stop serving.
+func (d *demonstration) banner() {
+	row := func(name, what string) {
+		fmt.Fprintf(d.Out, "  %s  %s\n", d.Style.Paint(render.Cyan, fmt.Sprintf("%-10s", name)), what)
+	}
+	fmt.Fprintf(d.Out, "%s\n\n", d.Style.Paint(render.Bold, "Gatefold: gateway, mutators and validators in one process"))
+	row("reviews", d.url()+"/mutate and /validate, with a throwaway CA")
+	row("admin", fmt.Sprintf("http://%s/readyz, /metrics", d.doors.admin.Addr()))
+	if m := d.Config.Mutator; m != nil {
+		row("mutators", strings.Join(m.Mutators, ", "))
+	}
+	if v := d.Config.Validator; v != nil {
+		row("validators", strings.Join(v.Validators, ", "))
+	}
+	row("config", d.Config.File+", followed when it changes")
+	fmt.Fprintln(d.Out)
+}
+
+// example sends one object and reports the verdict, the changes and the trace.
+func (d *demonstration) example(ctx context.Context, reviewer *review.Reviewer, o manifest.Object) (*review.Result, error) {
+	tracer := d.telemetry.client.TracerProvider.Tracer("github.com/gatefold/gatefold/cli")
+	traced, span := tracer.Start(ctx, "create "+o.Ref())
+	result, err := reviewer.Review(traced, o)
+	span.End()
+	if err != nil {
+		return nil, err
+	}
+	if ctx.Err() != nil {
+		return nil, ctx.Err() // the gate did not fail, it was stopped
+	}
+	fmt.Fprintf(d.Out, "%s\n", d.Style.Paint(render.Dim, "── "+o.Source+" "+strings.Repeat("─", max(3, 60-len(o.Source)))))
+	if err := result.PrintVerdict(d.Out, d.Style); err != nil {
+		return nil, err
+	}
+	if result.Final != nil {
+		story, err := result.Story()
+		if err != nil {
+			return nil, err
+		}
+		if err := render.Diff(d.Out, d.Style, story); err != nil {
+			return nil, err
+		}
+	}
+	fmt.Fprintln(d.Out)
+	if err := d.waterfall(ctx, span.SpanContext().TraceID()); err != nil {
+		return nil, err
+	}
+	fmt.Fprintln(d.Out)
+	return result, nil
+}
+
+func (d *demonstration) waterfall(ctx context.Context, id trace.TraceID) error {
+	ctx, cancel := context.WithTimeout(ctx, traceTimeout)
+	defer cancel()
+	collected, err := d.telemetry.spans.Take(ctx, id)
+	if errors.Is(err, context.DeadlineExceeded) {
+		fmt.Fprintf(d.Out, "%v\n", err)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return render.Waterfall(d.Out, d.Style, collected)
+}
+
+// try writes the review of an object to a file and returns the command that posts it; "" for objects
+// about which there is nothing to see.
+func (d *demonstration) try(o manifest.Object, result *review.Result) (string, error) {
+	path := ""
+	switch {
+	case result.Verdict == review.Denied:
+		path = "/validate"
+	case len(result.Patch) > 0:
+		path = "/mutate"
+	default:
+		return "", nil
+	}
+	request, err := d.Requests.Request(o)
+	if err != nil {
+		return "", err
+	}
+	body, err := webhook.Encode(request)
+	if err != nil {
+		return "", err
+	}
+	file := filepath.Join(d.doors.folder, strings.ReplaceAll(o.Ref(), "/", "-")+".json")
+	if err := os.WriteFile(file, body, 0o600); err != nil {
+		return "", fmt.Errorf("writing a review to try: %w", err)
+	}
+	return fmt.Sprintf("curl --cacert %s -H 'Content-Type: application/json' --data-binary @%s '%s%s'", d.doors.caFile, file, d.url(), path), nil
+}
+
+// farewell prints the first way to see a patch, and the first to see a refusal.
+func (d *demonstration) farewell(tries []string) {
+	seen := map[string]bool{}
+	fmt.Fprintf(d.Out, "%s\n\n", d.Style.Paint(render.Bold, "Try it:"))
+	for _, try := range tries {
+		path := try[strings.LastIndex(try, "/")+1:]
+		if try != "" && !seen[path] {
+			seen[path] = true
+			fmt.Fprintf(d.Out, "  %s\n\n", try)
+		}
+	}
+	fmt.Fprintf(d.Out, "Serving at %s. Ctrl-C to stop.\n", d.url())
+}

@@ -1,0 +1,51 @@
+package command
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gatefold/gatefold/cli/internal/exit"
+	"github.com/gatefold/gatefold/cli/internal/stack"
+	"github.com/gatefold/gatefold/gateway"
+	"github.com/gatefold/gatefold/sdk/telemetry"
+)
+
+func newCheck(s Streams) *cobra.Command {
+	file := defaultConfig
+	cmd := &cobra.Command{
+		Use:     "check",
+		Short:   "Check a configuration file and the policies it names",
+		GroupID: "use",
+		Long: `Reads the configuration of the gate and its services as they would at their start: fields,
+rules, selectors, CEL expressions, policies. It asks nobody, so whether an endpoint or a
+certificate is right it cannot tell.
+
+Exit codes: 0 everything is in order; 2 something is not, and all of it is listed.`,
+		Example: `  gatefold check --config examples/gatefold.yaml`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return exit.UsageError(check(cmd.Context(), s, file))
+		},
+	}
+	cmd.Flags().StringVar(&file, "config", file, "the configuration of the gate and its services")
+	return cmd
+}
+
+func check(ctx context.Context, s Streams, file string) error {
+	cfg, err := loadConfig(file)
+	if err != nil {
+		return err
+	}
+	c, _, err := stack.Cluster(nil, "", nil)
+	if err != nil {
+		return err
+	}
+	offline := stack.Offline{Config: cfg, Cluster: c, Telemetry: telemetry.Discard()}
+	if err := offline.Run(ctx, func(context.Context, *gateway.Gate) error { return nil }); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(s.Out, "%s is in order: %d backends\n", file, len(cfg.Gateway.Backends))
+	return err
+}

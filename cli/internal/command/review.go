@@ -1,0 +1,167 @@
+package command
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gatefold/gatefold/cli/internal/exit"
+	"github.com/gatefold/gatefold/cli/internal/render"
+	"github.com/gatefold/gatefold/cli/internal/review"
+	"github.com/gatefold/gatefold/cli/internal/stack"
+	"github.com/gatefold/gatefold/gateway"
+	"github.com/gatefold/gatefold/sdk/telemetry"
+)
+
+type reviewCommand struct {
+	Streams
+	inputs  inputs
+	config  string
+	output  string
+	color   string
+	verbose bool
+}
+
+func newReview(s Streams) *cobra.Command {
+	c := &reviewCommand{Streams: s}
+	cmd := &cobra.Command{
+		Use:     "review -f FILE...",
+		Short:   "Show what the gate would make of manifests, without a cluster",
+		GroupID: "use",
+		Long: `Sends the objects of manifests through the gate, its mutators and its validators, all in
+this process and without any network, and shows what comes out.
+
+Namespaces and ServiceAccounts among the manifests, or in --objects, are the state of the
+cluster; CustomResourceDefinitions tell the resources of custom kinds.
+
+A backend runs in this process when the MutatorConfig or ValidatorConfig in the same file
+serves its handler, whatever its endpoint: so the file of a production gate can be reviewed
+with as it is. A backend that no service of the file serves is not asked: it counts as
+failed, and its failurePolicy decides.
+
+What kube-apiserver itself adds to an object before it asks a webhook, such as default
+values, is not added here. Requests are dry runs.
+
+Standard output has only the result, in input order:
+  -o diff    what changed, with the backend that did it beside each line
+  -o yaml    the final objects; those that are not allowed are left out. Comments are lost
+  -o json    everything known about each object: verdict, each backend's part, patch, final
+             object. One JSON value a line
+  -o patch   each object's JSON Patch (RFC 6902), one a line; null for an object that is not
+             allowed
+Verdicts and warnings go to standard error.
+
+Exit codes:
+  0  everything is allowed
+  1  something is denied
+  2  the command line, the configuration or a manifest cannot be understood
+  3  a required backend failed, so that there is no verdict about some object`,
+		Example: `  # what happens to a pod
+  gatefold review --config examples/gatefold.yaml -f pod.yaml --objects cluster.yaml
+
+  # a chart, as it would arrive; what is denied is left out, and fails the pipeline
+  helm template shop ./chart | gatefold review -n shop -f - -o yaml > reviewed.yaml
+
+  # who changes which field?
+  gatefold review -f pod.yaml -o json | jq -c '.steps[] | {backend, fields}'
+
+  # the same as another user
+  gatefold review -f pod.yaml --as jane --as-group developers`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return ended(c.run(cmd.Context())) },
+	}
+	c.inputs.flags(cmd)
+	f := cmd.Flags()
+	f.StringVar(&c.config, "config", defaultConfig, "the configuration of the gate and its services")
+	f.StringVarP(&c.output, "output", "o", "diff", "diff, yaml, json or patch")
+	f.BoolVarP(&c.verbose, "verbose", "v", false, "also say what was guessed, and show the services' log on standard error")
+	colorFlag(cmd, &c.color)
+	complete(cmd, "output", "diff", "yaml", "json", "patch")
+	return cmd
+}
+
+func (c *reviewCommand) run(ctx context.Context) error {
+	if err := oneOf("color", c.color, "auto", "always", "never"); err != nil {
+		return err
+	}
+	if err := oneOf("output", c.output, "diff", "yaml", "json", "patch"); err != nil {
+		return err
+	}
+	if len(c.inputs.files) == 0 {
+		return exit.UsageError(fmt.Errorf("say what to review: -f FILE, -f FOLDER or -f - for standard input"))
+	}
+	cfg, err := loadConfig(c.config)
+	if err != nil {
+		return err
+	}
+	in, err := c.inputs.load(c.In)
+	if err != nil {
+		return err
+	}
+	for _, name := range in.assumed {
+		fmt.Fprintf(c.Err, "note: namespace %s is not among the objects; it is taken to exist, without labels\n", render.Clean(name))
+	}
+	tel, err := c.telemetry(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tel.Shutdown(ctx) }() // nothing is exported
+	var decisions review.Decisions
+	offline := stack.Offline{Config: cfg, Cluster: in.cluster, Telemetry: tel, OnDecision: decisions.Record}
+	var verdicts []review.Verdict
+	err = offline.Run(ctx, func(ctx context.Context, gate *gateway.Gate) error {
+		reviewer := &review.Reviewer{Gate: gate, Decisions: &decisions, Requests: in.requests}
+		verdicts, err = c.reviewAll(ctx, reviewer, in)
+		return err
+	})
+	switch {
+	case err != nil:
+		return err
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case slices.Contains(verdicts, review.Failed):
+		return &exit.Error{Code: exit.Unanswered}
+	case slices.Contains(verdicts, review.Denied):
+		return &exit.Error{Code: exit.Denied}
+	default:
+		return nil
+	}
+}
+
+func (c *reviewCommand) reviewAll(ctx context.Context, reviewer *review.Reviewer, in *loaded) ([]review.Verdict, error) {
+	print := review.Printers(render.StyleFor(c.Out, c.color))[c.output]
+	style := render.StyleFor(c.Err, c.color)
+	var verdicts []review.Verdict
+	for _, o := range in.manifests {
+		result, err := reviewer.Review(ctx, o)
+		if err != nil {
+			return nil, exit.UsageError(err)
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err() // not the object's fault
+		}
+		if result.Guessed && c.verbose {
+			fmt.Fprintf(c.Err, "note: the resource of %s %s is guessed; give its CustomResourceDefinition in --objects\n", o.APIVersion(), o.Kind())
+		}
+		if err := result.PrintVerdict(c.Err, style); err != nil {
+			return nil, err
+		}
+		if err := print(c.Out, result); err != nil {
+			return nil, err
+		}
+		verdicts = append(verdicts, result.Verdict)
+	}
+	return verdicts, nil
+}
+
+// telemetry shows the log when it is wanted. Traces and metrics of a review are nobody's business.
+func (c *reviewCommand) telemetry(ctx context.Context) (*telemetry.Telemetry, error) {
+	discard := telemetry.Discard()
+	if c.verbose {
+		discard.Logger = slog.New(slog.NewTextHandler(c.Err, nil))
+	}
+	return discard, ctx.Err()
+}

@@ -1,0 +1,105 @@
+// Package command is the command line of gatefold.
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gatefold/gatefold/cli/internal/exit"
+	"github.com/gatefold/gatefold/sdk/config"
+)
+
+// Streams are where a command reads and writes.
+type Streams struct {
+	In       io.Reader
+	Out, Err io.Writer
+}
+
+// Execute runs the command line and returns the exit code. What went wrong has been said on s.Err.
+func Execute(ctx context.Context, s Streams, args []string) int {
+	root := newRoot(s)
+	root.SetArgs(args)
+	root.SetIn(s.In)
+	root.SetOut(s.Out)
+	root.SetErr(s.Err)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	code := codeOf(err)
+	if message := err.Error(); message != "" {
+		fmt.Fprintln(s.Err, "gatefold:", message)
+	}
+	return code
+}
+
+// codeOf says how the program ends. What cobra itself refuses is bad usage, and so is a configuration
+// with problems, whoever found them.
+func codeOf(err error) int {
+	if e, ok := errors.AsType[*exit.Error](err); ok {
+		return e.Code
+	}
+	return exit.Usage
+}
+
+// ended gives the error of a running command its exit code.
+func ended(err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, ok := errors.AsType[*exit.Error](err); ok {
+		return err
+	}
+	if _, ok := errors.AsType[config.Problems](err); ok {
+		return exit.UsageError(err)
+	}
+	return &exit.Error{Code: exit.Failure, Err: err}
+}
+
+func newRoot(s Streams) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "gatefold",
+		Short: "One gate in front of a cluster's writes",
+		Long: `Gatefold answers kube-apiserver's admission webhook, and asks every team's mutators
+and validators behind it. This command shows what that does to objects: on this
+machine, without a cluster.`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+	}
+	root.AddGroup(
+		&cobra.Group{ID: "try", Title: "Try it:"},
+		&cobra.Group{ID: "use", Title: "In scripts and pipelines:"},
+	)
+	root.AddCommand(newRun(s), newReview(s), newCheck(s), newVersion(s))
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return exit.UsageError(fmt.Errorf("%w\nsee %s --help", err, cmd.CommandPath()))
+	})
+	root.InitDefaultCompletionCmd()
+	return root
+}
+
+// colorFlag adds --color.
+func colorFlag(cmd *cobra.Command, into *string) {
+	cmd.Flags().StringVar(into, "color", "auto", "colours: auto (on a terminal, unless NO_COLOR is set), always or never")
+	complete(cmd, "color", "auto", "always", "never")
+}
+
+// complete lets the shell offer the values of a flag.
+func complete(cmd *cobra.Command, flag string, values ...string) {
+	// It fails only for a flag that does not exist, which every test of the command would show.
+	_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// oneOf refuses a flag's value that is none of values.
+func oneOf(flag, value string, values ...string) error {
+	if slices.Contains(values, value) {
+		return nil
+	}
+	return exit.UsageError(fmt.Errorf("--%s: %q is not one of %v", flag, value, values))
+}

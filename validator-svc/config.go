@@ -1,0 +1,84 @@
+package validatorsvc
+
+import (
+	"slices"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/gatefold/gatefold/sdk/config"
+)
+
+// DefaultAddress is where the service listens when its configuration does not say.
+const DefaultAddress = "127.0.0.1:9444"
+
+// Policy is the validator that evaluates ValidatingAdmissionPolicies.
+const Policy = "policy"
+
+// Config is kind ValidatorConfig.
+type Config struct {
+	config.TypeMeta `json:",inline"`
+	// Listen is where the gate reaches the service. Default: DefaultAddress.
+	Listen config.Listen `json:"listen,omitempty"`
+	// Admin is where health and metrics are served.
+	Admin config.Admin `json:"admin,omitempty"`
+	// Validators are the names of the validators to serve. Default: policy.
+	Validators []string `json:"validators,omitempty"`
+	// Policy configures the validator of that name.
+	Policy PolicyConfig `json:"policy,omitempty"`
+}
+
+// PolicyConfig configures the validator "policy".
+type PolicyConfig struct {
+	// Paths are files of ValidatingAdmissionPolicies, their bindings and params, or folders of which the
+	// *.yaml, *.yml and *.json count. A relative path is seen from the folder of the configuration file.
+	Paths []string `json:"paths,omitempty"`
+}
+
+// LoadConfig reads the ValidatorConfig of a file. The error lists everything that is wrong with it, each
+// with its line.
+func LoadConfig(path string) (*Config, error) {
+	return config.Load[Config](path, config.ValidatorConfig)
+}
+
+// SetDefaults fills what was left out.
+func (c *Config) SetDefaults() {
+	if c.Listen.Address == "" {
+		c.Listen.Address = DefaultAddress
+	}
+	if len(c.Validators) == 0 {
+		c.Validators = []string{Policy}
+	}
+}
+
+// ResolvePaths replaces every path p by resolve(p).
+func (c *Config) ResolvePaths(resolve func(p string) string) {
+	c.Listen.ResolvePaths(resolve)
+	for i, p := range c.Policy.Paths {
+		c.Policy.Paths[i] = resolve(p)
+	}
+}
+
+// Validate says everything that is wrong with c. The policies themselves are looked at by Run.
+func (c *Config) Validate() field.ErrorList {
+	errs := c.Listen.Validate(field.NewPath("listen"))
+	errs = append(errs, c.Admin.Validate(field.NewPath("admin"))...)
+	validators := field.NewPath("validators")
+	for i, name := range c.Validators {
+		switch {
+		case name != Policy:
+			errs = append(errs, field.NotSupported(validators.Index(i), name, []string{Policy}))
+		case slices.Contains(c.Validators[:i], name):
+			errs = append(errs, field.Duplicate(validators.Index(i), name))
+		}
+	}
+	paths := field.NewPath("policy", "paths")
+	if len(c.Policy.Paths) == 0 && slices.Contains(c.Validators, Policy) {
+		errs = append(errs, field.Required(paths, "name the files or folders of the policies"))
+	}
+	for i, p := range c.Policy.Paths {
+		if p == "" {
+			errs = append(errs, field.Required(paths.Index(i), "name a file or a folder, or remove the item"))
+		}
+	}
+	return errs
+}

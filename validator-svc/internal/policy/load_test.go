@@ -1,0 +1,147 @@
+package policy
+
+import (
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/gatefold/gatefold/sdk/config"
+)
+
+var update = flag.Bool("update", false, "write the golden files instead of comparing with them")
+
+// TestProblems holds what is said about bad files against testdata/load/*.golden.
+func TestProblems(t *testing.T) {
+	files, err := filepath.Glob("testdata/load/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no files: %v", err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			data, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = Parse([]File{{Name: filepath.Base(file), Data: data}})
+			var problems config.Problems
+			if !errors.As(err, &problems) {
+				t.Fatalf("no problems: %v", err)
+			}
+			got, golden := err.Error()+"\n", strings.TrimSuffix(file, ".yaml")+".golden"
+			if *update {
+				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), got); diff != "" {
+				t.Errorf("problems (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestNotes(t *testing.T) {
+	set, err := Parse([]File{{Name: "p.yaml", Data: []byte(`
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: stray}
+spec: {policyName: gone, validationActions: [Deny]}
+---
+apiVersion: admissionregistration.k8s.io/v1beta1
+kind: ValidatingAdmissionPolicy
+metadata: {name: unbound}
+spec:
+  matchConstraints: {resourceRules: [{operations: ["*"], apiGroups: [""], apiVersions: [v1], resources: [pods]}]}
+  validations: [{expression: "false"}]
+---
+# Not for this service: skipped unread.
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingAdmissionPolicy
+metadata: {name: other}
+spec: {anything: goes}
+`)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		`p.yaml:2: ValidatingAdmissionPolicyBinding 'stray' does nothing: there is no policy "gone" in these files`,
+		`p.yaml:7: ValidatingAdmissionPolicy 'unbound' does nothing: no binding in these files names it`,
+	}
+	if diff := cmp.Diff(want, set.Notes()); diff != "" {
+		t.Errorf("notes (-want +got):\n%s", diff)
+	}
+	if len(set.Policies()) != 0 {
+		t.Errorf("policies in force: %v", set.Policies())
+	}
+}
+
+func TestReadFiles(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"b.yaml", "a.yml", "c.json", "README.md", "cases/x.yaml"} {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	files, err := ReadFiles([]string{dir, filepath.Join(dir, "cases", "x.yaml")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, f := range files {
+		rel, _ := filepath.Rel(dir, f.Name)
+		names = append(names, rel)
+	}
+	if diff := cmp.Diff([]string{"a.yml", "b.yaml", "c.json", "cases/x.yaml"}, names); diff != "" {
+		t.Errorf("files (-want +got):\n%s", diff)
+	}
+	if _, err := ReadFiles([]string{filepath.Join(dir, "gone"), filepath.Join(dir, "gone too")}); err == nil || strings.Count(err.Error(), "no such file") != 2 {
+		t.Errorf("two missing paths: %v", err)
+	}
+}
+
+// FuzzParse looks for files that make the loader panic, or accept what is no set of objects.
+func FuzzParse(f *testing.F) {
+	for _, pattern := range []string{"testdata/load/*.yaml", library + "/*.yaml"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil || len(files) == 0 {
+			f.Fatalf("%s: %v", pattern, err)
+		}
+		for _, file := range files {
+			data, err := os.ReadFile(file)
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(data)
+		}
+	}
+	f.Add([]byte("a: &a [*a]"))
+	f.Add([]byte("\n---\n--- x\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		set, err := Parse([]File{{Name: "f", Data: data}})
+		if (set == nil) == (err == nil) {
+			t.Fatalf("%v, %v", set, err)
+		}
+		var problems config.Problems
+		if err != nil && !errors.As(err, &problems) {
+			t.Fatalf("not problems: %v", err)
+		}
+		for _, p := range problems {
+			if p.Line < 1 || p.Message == "" {
+				t.Fatalf("bad problem: %+v", p)
+			}
+		}
+	})
+}

@@ -1,0 +1,124 @@
+package policy
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/admission/plugin/policy/generic"
+	"k8s.io/apiserver/pkg/admission/plugin/policy/matching"
+	"k8s.io/apiserver/pkg/admission/plugin/policy/validating"
+	"k8s.io/apiserver/pkg/warning"
+
+	"github.com/gatefold/gatefold/sdk"
+)
+
+// TestUpstreamDispatcher holds what is restated of upstream's dispatcher against that dispatcher itself,
+// with the same policies and requests: every recorded case, and one with more bindings, params and actions.
+func TestUpstreamDispatcher(t *testing.T) {
+	type input struct {
+		name  string
+		files []File
+		r     *sdk.Request
+	}
+	var inputs []input
+	for _, r := range recordings(t, "testdata/vap.jsonl") {
+		if !usesAuthorizer(r) {
+			inputs = append(inputs, input{r.ID, filesOfRecording(r), requestOf(t, r.Request.Review, recordedNamespace(r))})
+		}
+	}
+	files, err := ReadFiles([]string{library, "testdata/bindings.yaml"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	inputs = append(inputs, input{"library", files, podRequest(t)})
+
+	violations := 0
+	for _, in := range inputs {
+		t.Run(in.name, func(t *testing.T) {
+			set, err := Parse(in.files)
+			if err != nil {
+				t.Fatal(err)
+			}
+			verdict, err := set.Validate(t.Context(), in.r, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := decision{Warnings: verdict.Warnings, Annotations: verdict.AuditAnnotations}
+			if len(verdict.Denials) > 0 {
+				d := verdict.Denials[0]
+				got.Message, got.Reason, got.Code = d.Message, d.Reason, d.Code
+			}
+			violations += len(verdict.Denials) + len(verdict.Warnings) + len(verdict.AuditAnnotations)
+			if diff := cmp.Diff(dispatch(t, set, in.r), got, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("-upstream +here:\n%s", diff)
+			}
+		})
+	}
+	if violations < 50 {
+		t.Errorf("only %d violations in all cases: they prove nothing", violations)
+	}
+}
+
+// decision is what kube-apiserver makes of a request: of the denials, the first.
+type decision struct {
+	Message, Reason string
+	Code            int32
+	Warnings        []string
+	Annotations     map[string]string
+}
+
+func dispatch(t *testing.T, set *Set, r *sdk.Request) decision {
+	t.Helper()
+	q := header(r, nil)
+	if exempt[q.GetResource().GroupResource()] {
+		return decision{}
+	}
+	if err := q.decode(r); err != nil {
+		t.Fatal(err)
+	}
+	var hooks []validating.PolicyHook
+	for _, h := range set.hooks {
+		hooks = append(hooks, h.PolicyHook)
+	}
+	out := &recorder{Attributes: q.Attributes, annotations: map[string]string{}}
+	dispatcher := validating.NewDispatcher(nil, generic.NewPolicyMatcher(matching.NewMatcher(&namespaces{known: q.namespace}, nil)))
+	err := dispatcher.Dispatch(warning.WithWarningRecorder(t.Context(), out), out, &admission.RuntimeObjectInterfaces{EquivalentResourceMapper: q}, hooks)
+	d := decision{Warnings: out.warnings, Annotations: out.annotations}
+	if denial := (*apierrors.StatusError)(nil); errors.As(err, &denial) {
+		d.Message, d.Reason, d.Code = denial.ErrStatus.Details.Causes[0].Message, string(denial.ErrStatus.Reason), denial.ErrStatus.Code
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// recorder keeps what the dispatcher says besides its error.
+type recorder struct {
+	admission.Attributes
+	warnings    []string
+	annotations map[string]string
+}
+
+func (r *recorder) AddAnnotation(key, value string) error {
+	r.annotations[key] = value
+	return nil
+}
+
+func (r *recorder) AddWarning(_, text string) {
+	if !slices.Contains(r.warnings, text) {
+		r.warnings = append(r.warnings, text)
+	}
+}
+
+// cancelled is a context that has ended.
+func cancelled(t *testing.T) context.Context {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	return ctx
+}
