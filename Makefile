@@ -130,7 +130,7 @@ vet: ## Run go vet
 lint: $(LINTER) $(BUF_STAMP) ## Lint the Go code (.golangci.yml) and the protos (buf.yaml)
 	@echo "linting"
 	@$(BUF) lint
-	@$(GOLANGCI) run $(call packages,$(MODULES))
+	@$(GOLANGCI) run --allow-serial-runners $(call packages,$(MODULES))
 
 .PHONY: generate
 generate: $(PROTOC) $(BUF_STAMP) ## Generate Go code from the protos

@@ -136,8 +136,8 @@ func (d *differ) list(path string, raw, before, after json.RawMessage) {
 			current = append(current, i)
 		}
 	}
-	for i := len(r) - 1; i >= 0; i-- { // from the end, so that no removal shifts the next
-		if !kept[i] {
+	for i, keep := range slices.Backward(kept) { // from the end, so that no removal shifts the next
+		if !keep {
 			d.patch.Remove(at(i))
 		}
 	}

@@ -11,7 +11,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
 	"pgregory.net/rapid"
 	kjson "sigs.k8s.io/json"
 )
@@ -178,7 +177,7 @@ func anyContainer(t *rapid.T) corev1.Container {
 	c.Env = rapid.SliceOfNDistinct(rapid.Custom(anyEnv), 0, 4, func(e corev1.EnvVar) string { return e.Name }).Draw(t, "env")
 	c.VolumeMounts = rapid.SliceOfNDistinct(rapid.Custom(anyMount), 0, 4, func(m corev1.VolumeMount) string { return m.MountPath }).Draw(t, "mounts")
 	if rapid.Bool().Draw(t, "secure") {
-		c.SecurityContext = &corev1.SecurityContext{RunAsUser: ptr.To(rapid.Int64().Draw(t, "uid"))}
+		c.SecurityContext = &corev1.SecurityContext{RunAsUser: new(rapid.Int64().Draw(t, "uid"))}
 	}
 	if rapid.Bool().Draw(t, "limited") {
 		c.Resources.Limits = corev1.ResourceList{"cpu": resource.MustParse(rapid.SampledFrom([]string{"1", "1000m", "0.5"}).Draw(t, "cpu"))}
@@ -203,7 +202,7 @@ func anyVolume(t *rapid.T) corev1.Volume {
 	if rapid.Bool().Draw(t, "empty") {
 		v.EmptyDir = &corev1.EmptyDirVolumeSource{}
 	} else {
-		v.Projected = &corev1.ProjectedVolumeSource{DefaultMode: ptr.To[int32](420)}
+		v.Projected = &corev1.ProjectedVolumeSource{DefaultMode: new(int32(420))}
 	}
 	return v
 }
@@ -231,7 +230,7 @@ func edit(t *rapid.T, pod *corev1.Pod) {
 	case 6:
 		pod.Spec.NodeName = names("n").Draw(t, "node")
 	case 7:
-		pod.Spec.SecurityContext = &corev1.PodSecurityContext{FSGroup: ptr.To(rapid.Int64().Draw(t, "group"))}
+		pod.Spec.SecurityContext = &corev1.PodSecurityContext{FSGroup: new(rapid.Int64().Draw(t, "group"))}
 	default:
 		if len(pod.Spec.Containers) == 0 {
 			return

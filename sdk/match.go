@@ -3,6 +3,7 @@ package sdk
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 )
 
 // mergeKeys are the members by which the lists of the Kubernetes API tell their elements apart, as the
@@ -45,7 +46,7 @@ func (d *differ) match(before, after []json.RawMessage) []int {
 // keyed returns the index of each element by the first merge key that tells them all apart.
 func (d *differ) keyed(before, after []json.RawMessage) (b, a map[string]int, ok bool) {
 	var elements []map[string]json.RawMessage
-	for _, raw := range append(before[:len(before):len(before)], after...) {
+	for _, raw := range slices.Concat(before, after) {
 		if !isObject(raw) {
 			return nil, nil, false
 		}
@@ -112,8 +113,8 @@ func common(b, a []json.RawMessage) [][2]int {
 	for i := range length {
 		length[i] = make([]int, len(a)+1)
 	}
-	for i := len(b) - 1; i >= 0; i-- {
-		for j := len(a) - 1; j >= 0; j-- {
+	for i := range slices.Backward(b) {
+		for j := range slices.Backward(a) {
 			if bytes.Equal(b[i], a[j]) {
 				length[i][j] = length[i+1][j+1] + 1
 			} else {

@@ -2,6 +2,7 @@ package validatorsvc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -47,10 +48,20 @@ func (l *loader) start(ctx context.Context) (*Config, error) {
 	if err := l.watch(); err != nil {
 		return nil, err
 	}
-	if cfg, err = LoadConfig(l.opts.ConfigFile); err != nil {
-		return nil, err
+	if cfg, err = LoadConfig(l.opts.ConfigFile); err == nil {
+		err = l.use(ctx, cfg)
 	}
-	return cfg, l.use(ctx, cfg)
+	if err != nil {
+		return nil, errors.Join(err, l.unwatch(ctx))
+	}
+	return cfg, nil
+}
+
+// unwatch frees the watch of a service that will not run.
+func (l *loader) unwatch(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	cancel()
+	return l.watcher.Run(ctx, func() {})
 }
 
 // watch begins to watch the configuration file and l.paths.

@@ -41,7 +41,7 @@ type Options struct {
 }
 
 // Run serves until ctx is done and the calls in flight are answered; it then returns nil. When the
-// configuration or a policy cannot be used the error is, or wraps, a config.Problems.
+// configuration or a policy cannot be used the error wraps a config.Problems.
 func Run(ctx context.Context, opts Options) (err error) {
 	if (opts.ConfigFile == "") == (opts.Config == nil) {
 		return errors.New("running the validator: set either ConfigFile or Config")

@@ -55,7 +55,7 @@ type service struct {
 func start(t *testing.T) *service {
 	t.Helper()
 	s := &service{dir: t.TempDir(), logs: &logs{}}
-	s.write(t, "policies/p.yaml", policy("false", "first"))
+	s.write(t, "policies/p.yaml", policyText("false", "first"))
 	s.write(t, "gatefold.yaml", strings.ReplaceAll(configFile, "PATH", "policies"))
 
 	tel := telemetry.Discard()
@@ -83,7 +83,7 @@ func start(t *testing.T) *service {
 	return s
 }
 
-func policy(expression, message string) string {
+func policyText(expression, message string) string {
 	return strings.NewReplacer("EXPRESSION", expression, "MESSAGE", message).Replace(policyFile)
 }
 
@@ -130,10 +130,10 @@ func TestReload(t *testing.T) {
 		t.Fatalf("at the beginning: %q", got)
 	}
 
-	s.write(t, "policies/p.yaml", policy("false", "second"))
+	s.write(t, "policies/p.yaml", policyText("false", "second"))
 	eventually(t, "a changed policy takes effect", func() bool { return strings.HasSuffix(s.answer(t), "second") })
 
-	s.write(t, "policies/p.yaml", policy("1 +", "third"))
+	s.write(t, "policies/p.yaml", policyText("1 +", "third"))
 	eventually(t, "a bad policy is logged with its place and reason", func() bool {
 		log := s.logs.String()
 		return strings.Contains(log, "the last good one stays in force") &&
@@ -144,12 +144,12 @@ func TestReload(t *testing.T) {
 	}
 
 	// Another folder, which is watched from then on, also when it is not good at first.
-	s.write(t, "others/p.yaml", policy("2 +", ""))
+	s.write(t, "others/p.yaml", policyText("2 +", ""))
 	s.write(t, "gatefold.yaml", strings.ReplaceAll(configFile, "PATH", "others"))
 	eventually(t, "the new folder is looked at", func() bool { return strings.Contains(s.logs.String(), "others/p.yaml:7") })
-	s.write(t, "others/p.yaml", policy("false", "fourth"))
+	s.write(t, "others/p.yaml", policyText("false", "fourth"))
 	eventually(t, "the new folder takes effect", func() bool { return strings.HasSuffix(s.answer(t), "fourth") })
-	s.write(t, "others/p.yaml", policy("true", "fifth"))
+	s.write(t, "others/p.yaml", policyText("true", "fifth"))
 	eventually(t, "the new folder is watched", func() bool { return s.answer(t) == "" })
 
 	s.write(t, "gatefold.yaml", "kind: [")
@@ -183,7 +183,7 @@ func TestRefusedAtStart(t *testing.T) {
 		"an unknown field":  {config: strings.ReplaceAll(configFile, "PATH", "p.yaml") + "polices: {}\n", want: "gatefold.yaml:5: polices: unknown field"},
 		"another validator": {config: strings.ReplaceAll(configFile, "PATH", "p.yaml") + "validators: [policy, police]\n", want: "validators[1]"},
 		"a missing folder":  {config: strings.ReplaceAll(configFile, "PATH", "gone"), want: "gone: no such file"},
-		"a bad policy":      {config: strings.ReplaceAll(configFile, "PATH", "p.yaml"), policy: policy("1 +", ""), want: "p.yaml:7: spec.validations[0].expression"},
+		"a bad policy":      {config: strings.ReplaceAll(configFile, "PATH", "p.yaml"), policy: policyText("1 +", ""), want: "p.yaml:7: spec.validations[0].expression"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

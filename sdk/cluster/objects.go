@@ -179,15 +179,16 @@ func (d part) objects() ([]*unstructured.Unstructured, error) {
 	if err != nil {
 		return nil, fmt.Errorf("not an object of the Kubernetes API: %w", err)
 	}
-	if !object.(runtime.Unstructured).IsList() {
-		return []*unstructured.Unstructured{object.(*unstructured.Unstructured)}, nil
+	if single, ok := object.(*unstructured.Unstructured); ok && !single.IsList() {
+		return []*unstructured.Unstructured{single}, nil
 	}
 	var items []*unstructured.Unstructured
 	err = meta.EachListItem(object, func(item runtime.Object) error {
-		if item.GetObjectKind().GroupVersionKind().Kind == "" {
+		single, ok := item.(*unstructured.Unstructured)
+		if !ok || single.GetKind() == "" {
 			return fmt.Errorf("item %d of the list has no kind", len(items))
 		}
-		items = append(items, item.(*unstructured.Unstructured))
+		items = append(items, single)
 		return nil
 	})
 	return items, err

@@ -108,11 +108,8 @@ func (r *reader) mapping(n *yaml.Node, s shape, path string, depth int) any {
 	out := map[string]any{}
 	known := s.fields
 	if known != nil && path == "" {
-		known = maps.Clone(known)
-		known["apiVersion"], known["kind"] = nil, nil // TypeMeta, also where the Go type leaves it out
-		for name, t := range s.fields {
-			known[name] = t
-		}
+		known = map[string]reflect.Type{"apiVersion": nil, "kind": nil} // also where the Go type leaves them out
+		maps.Copy(known, s.fields)
 	}
 	for _, e := range r.entries(n, path, 0) {
 		at := child(path, e.name, known == nil)

@@ -36,7 +36,7 @@ func Load[T any, P interface {
 
 // Parse returns the document of the given kind from data, a stream of YAML documents, with its defaults
 // set and its paths resolved against the folder of name, the path of the file that data came from.
-// Documents of the sibling kinds are skipped unread. When anything is wrong the error is a Problems
+// Documents of the sibling kinds are skipped unread. When anything is wrong the error is an *InvalidError
 // with every reason: unknown and duplicate keys, wrong types, and what Validate says.
 func Parse[T any, P interface {
 	*T
@@ -44,7 +44,7 @@ func Parse[T any, P interface {
 }](name string, data []byte, kind string) (P, error) {
 	document, problems := find(name, data, kind)
 	if document == nil {
-		return nil, problems
+		return nil, &InvalidError{problems}
 	}
 
 	r := newReader(name)
@@ -65,14 +65,14 @@ func Parse[T any, P interface {
 	problems = append(problems, r.problems...)
 	if len(problems) > 0 {
 		slices.SortStableFunc(problems, func(a, b Problem) int { return a.Line - b.Line })
-		return nil, problems
+		return nil, &InvalidError{problems}
 	}
 	return config, nil
 }
 
 // decode is strict once more, so that a rule of JSON decoding that reader does not know cannot let a
 // misspelt field pass.
-func decode(tree any, into any) error {
+func decode(tree, into any) error {
 	raw, err := json.Marshal(tree)
 	if err != nil {
 		return err
@@ -82,7 +82,7 @@ func decode(tree any, into any) error {
 }
 
 // Problem is one thing that is wrong with a configuration file.
-type Problem struct {
+type Problem struct { //nolint:errname // config.ProblemError would say less: it is one line of a report
 	// File is the file's path.
 	File string
 	// Line counts from 1, in the file and not in the document.
@@ -101,9 +101,22 @@ func (p Problem) Error() string {
 	return fmt.Sprintf("%s:%d: %s: %s", p.File, p.Line, p.Path, p.Message)
 }
 
+// InvalidError is the error of Parse and Load for a file that could be read and is not right. It wraps its
+// Problems, so errors.As finds either.
+type InvalidError struct {
+	// Problems is what is wrong; at least one.
+	Problems Problems
+}
+
+// Error has one line for each problem.
+func (e *InvalidError) Error() string { return e.Problems.Error() }
+
+// Unwrap returns the problems.
+func (e *InvalidError) Unwrap() error { return e.Problems }
+
 // Problems is everything that is wrong with a configuration file, in the order of its lines; len counts
-// them. It is the error that Parse and Load return for a file that could be read.
-type Problems []Problem
+// them.
+type Problems []Problem //nolint:errname // the report, of which Problem is one line
 
 // Error has one line for each problem.
 func (p Problems) Error() string {

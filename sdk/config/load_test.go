@@ -139,9 +139,14 @@ func TestProblems(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err = config.Parse[gate](filepath.Base(file), data, config.GatewayConfig)
+			var invalid *config.InvalidError
 			var problems config.Problems
-			if !errors.As(err, &problems) {
-				t.Fatalf("Parse: %v, want Problems", err)
+			var first config.Problem
+			if !errors.As(err, &invalid) || !errors.As(err, &problems) || !errors.As(err, &first) {
+				t.Fatalf("Parse: %v, want an InvalidError of Problems", err)
+			}
+			if len(problems) == 0 || first != problems[0] {
+				t.Errorf("first problem %v of %v", first, problems)
 			}
 			golden := strings.TrimSuffix(file, ".yaml") + ".txt"
 			got := err.Error() + "\n"

@@ -45,8 +45,7 @@ func shapeOf(t reflect.Type) (custom reflect.Type, s shape) {
 // fields returns the JSON names of a struct's fields, those of embedded structs among them.
 func fields(t reflect.Type) map[string]reflect.Type {
 	out, embedded := map[string]reflect.Type{}, map[string]reflect.Type{}
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		inner := f.Type
 		if inner.Kind() == reflect.Pointer {
@@ -157,7 +156,8 @@ func message(err *field.Error) string {
 	if s, ok := err.BadValue.(string); ok {
 		value = fmt.Sprintf("%q", s)
 	}
-	what, remedy := "", err.Detail
+	var what string
+	remedy := err.Detail
 	switch err.Type {
 	case field.ErrorTypeRequired:
 		what = "missing"

@@ -12,7 +12,7 @@ import (
 const (
 	// returnOverhead is kept back from the handler for the way back, so that a handler that runs out of
 	// time is reported by its own process, which knows what it was doing, and not as the caller's timeout.
-	returnOverhead = 5 * time.Millisecond
+	returnOverhead = 20 * time.Millisecond
 	// minimumWork is the least time a handler is worth starting with. Below it the answer would come too
 	// late, and the work only slows down calls that still have a chance.
 	minimumWork = 5 * time.Millisecond

@@ -23,9 +23,9 @@ func TestDeadline(t *testing.T) {
 		want time.Duration // what the handler has; 0: it is not called
 	}{
 		"no deadline is bounded":             {left: 0, want: 30 * time.Second},
-		"some is kept back for the way back": {left: 2 * time.Second, want: 2*time.Second - 5*time.Millisecond},
-		"just enough":                        {left: 10 * time.Millisecond, want: 5 * time.Millisecond},
-		"too little is refused":              {left: 9 * time.Millisecond},
+		"some is kept back for the way back": {left: 2 * time.Second, want: 2*time.Second - 20*time.Millisecond},
+		"just enough":                        {left: 25 * time.Millisecond, want: 5 * time.Millisecond},
+		"too little is refused":              {left: 24 * time.Millisecond},
 		"already over is refused":            {left: -time.Second},
 	}
 	for name, tc := range cases {

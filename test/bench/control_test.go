@@ -69,7 +69,7 @@ func runControl(text string) error {
 	mux := http.NewServeMux()
 	mux.Handle("/control", newControl(admission.NewDecoder(scheme)))
 	mux.Handle("/lean", lean)
-	mux.HandleFunc("/floor", floor)
+	mux.Handle("/floor", newFloor())
 	server := &http.Server{
 		Addr: c.Address, Handler: mux,
 		TLSConfig: &tls.Config{ClientCAs: authorities, ClientAuth: tls.RequireAndVerifyClientCert},
@@ -159,19 +159,20 @@ func (c *lean) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(answer)
 }
 
-// floor reads a review and answers with a canned text: what TLS and HTTP cost before any work is done.
-func floor(w http.ResponseWriter, r *http.Request) {
-	if _, err := io.ReadAll(r.Body); err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = io.WriteString(w, cannedAnswer)
+// newFloor reads a review and answers with a canned text, about as long as a real one: what TLS and HTTP
+// cost before any work is done.
+func newFloor() http.Handler {
+	patch := strings.Repeat("AWS_ROLE_ARN", 3) + strings.Repeat(" ", 2000)
+	answer := fmt.Sprintf(`{"response":{"allowed":true,"patch":%q}}`, base64.StdEncoding.EncodeToString([]byte(patch)))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := io.ReadAll(r.Body); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, answer)
+	})
 }
-
-// cannedAnswer is about as long as a real one.
-var cannedAnswer = `{"response":{"allowed":true,"patch":"` +
-	base64.StdEncoding.EncodeToString([]byte(strings.Repeat("AWS_ROLE_ARN", 3)+strings.Repeat(" ", 2000))) + `"}}`
 
 type operation struct {
 	Op    string `json:"op"`

@@ -30,6 +30,9 @@ type demonstration struct {
 }
 
 func (d *demonstration) run(ctx context.Context) error {
+	if err := d.waitReady(ctx); err != nil {
+		return err
+	}
 	d.banner()
 	transport := &http.Transport{TLSClientConfig: d.doors.clientTLS, ForceAttemptHTTP2: true}
 	defer transport.CloseIdleConnections()
@@ -57,6 +60,34 @@ func (d *demonstration) run(ctx context.Context) error {
 	return nil
 }
 
+// waitReady returns once the gate says that it is ready.
+func (d *demonstration) waitReady(ctx context.Context) error {
+	const interval = 5 * time.Millisecond
+	transport := &http.Transport{}
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport}
+	for {
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, d.admin()+"/readyz", nil)
+		if err != nil {
+			return fmt.Errorf("waiting for the gate: %w", err)
+		}
+		resp, err := client.Do(r)
+		if err == nil {
+			_ = resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(interval):
+		}
+	}
+}
+
+func (d *demonstration) admin() string { return "http://" + d.doors.admin.Addr().String() }
+
 func (d *demonstration) url() string { return "https://" + d.doors.reviews.Addr().String() }
 
 // banner says what listens where. Like all of the report it is for people: that standard output is gone
@@ -67,7 +98,7 @@ func (d *demonstration) banner() {
 	}
 	fmt.Fprintf(d.Out, "%s\n\n", d.Style.Paint(render.Bold, "Gatefold: gateway, mutators and validators in one process"))
 	row("reviews", d.url()+"/mutate and /validate, with a throwaway CA")
-	row("admin", fmt.Sprintf("http://%s/readyz, /metrics", d.doors.admin.Addr()))
+	row("admin", d.admin()+"/readyz and /metrics")
 	if m := d.Config.Mutator; m != nil {
 		row("mutators", strings.Join(m.Mutators, ", "))
 	}
@@ -93,6 +124,10 @@ func (d *demonstration) example(ctx context.Context, reviewer *review.Reviewer, 
 	fmt.Fprintf(d.Out, "%s\n", d.Style.Paint(render.Dim, "── "+o.Source+" "+strings.Repeat("─", max(3, 60-len(o.Source)))))
 	if err := result.PrintVerdict(d.Out, d.Style); err != nil {
 		return nil, err
+	}
+	if !result.Concerned() {
+		fmt.Fprintln(d.Out)
+		return result, nil // no change, and a trace of nothing
 	}
 	if result.Final != nil {
 		story, err := result.Story()

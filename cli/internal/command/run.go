@@ -47,7 +47,7 @@ Changes of the configuration and of the policies take effect while it runs.`,
 	f.StringVar(&c.address, "address", "", "where to listen for reviews (default: listen.address of the configuration)")
 	f.StringVar(&c.admin, "admin-address", "", "where to serve health and metrics (default: admin.address of the configuration)")
 	f.BoolVar(&c.once, "once", false, "end after the examples")
-	f.BoolVarP(&c.verbose, "verbose", "v", false, "log more than warnings to standard error")
+	f.BoolVarP(&c.verbose, "verbose", "v", false, "log more than errors to standard error")
 	colorFlag(cmd, &c.color)
 	return cmd
 }
@@ -67,7 +67,7 @@ func (c *runCommand) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	level := slog.LevelWarn
+	level := slog.LevelError
 	if c.verbose {
 		level = slog.LevelInfo
 	}

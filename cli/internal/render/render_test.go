@@ -95,7 +95,10 @@ func TestWaterfall(t *testing.T) {
 		span("4", "1", "gate", "POST /validate", 7, 12),
 		span("5", "2", "mutator", "Mutate labels", 2.1, 2.101),
 		span("7", "lost", "gate", "an orphan", 11, 12),
+		span("8", "2", "gate", "too short to be shown", 1, 1.1),
+		span("9", "2", "gate", "short, but failed", 1.2, 1.3),
 	}
+	spans[8].Error = "x"
 	spans[3].Error = "context deadline\nexceeded\x1b[2J"
 	for name, style := range map[string]Style{
 		"waterfall.txt":       {Width: 90},

@@ -23,10 +23,14 @@ type Span struct {
 // minBar is the narrowest bar that still says something.
 const minBar = 12
 
+// minShare is the part of a trace, one in so many, below which a service's own steps are left out.
+const minShare = 20
+
 // Waterfall writes the spans of one trace as a tree, each with its service, a bar that shows when it
-// happened, and its duration. It returns w's first error.
+// happened, and its duration. Short steps within a service are left out and counted: what matters is
+// where the time went, and what each service did. It returns w's first error.
 func Waterfall(w io.Writer, style Style, spans []Span) error {
-	rows := arrange(spans)
+	rows, hidden := arrange(spans)
 	if len(rows) == 0 {
 		return nil
 	}
@@ -53,6 +57,13 @@ func Waterfall(w io.Writer, style Style, spans []Span) error {
 		}
 		b.WriteByte('\n')
 	}
+	if hidden > 0 {
+		steps := "steps"
+		if hidden == 1 {
+			steps = "step"
+		}
+		fmt.Fprintf(&b, "%s  %s\n", pad("", service), style.Paint(Dim, fmt.Sprintf("and %d shorter %s", hidden, steps)))
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -65,25 +76,34 @@ type row struct {
 func (r row) label() string { return r.indent + r.Name }
 
 // arrange puts spans under their parents, by start. A span whose parent is not among them, because it
-// belongs to somebody else or has not ended, stands at the outside.
-func arrange(spans []Span) []row {
-	known := map[string]bool{}
+// belongs to somebody else or has not ended, stands at the outside. It also returns how many were too
+// short to be shown.
+func arrange(spans []Span) (rows []row, hidden int) {
+	byID := map[string]Span{}
+	var longest time.Duration
 	for _, s := range spans {
-		known[s.ID] = true
+		byID[s.ID] = s
+		longest = max(longest, s.End.Sub(s.Start))
+	}
+	hasChildren := map[string]bool{}
+	for _, s := range spans {
+		hasChildren[s.Parent] = true
 	}
 	children := map[string][]Span{}
 	for _, s := range spans {
-		parent := s.Parent
-		if !known[parent] {
-			parent = ""
+		parent := byID[s.Parent]
+		if !hasChildren[s.ID] && s.Service == parent.Service && s.Error == "" && s.End.Sub(s.Start) < longest/minShare {
+			hidden++
+			continue
 		}
-		children[parent] = append(children[parent], s)
+		children[parent.ID] = append(children[parent.ID], s)
 	}
-	var rows []row
+	for _, below := range children {
+		slices.SortStableFunc(below, func(a, b Span) int { return cmp.Or(a.Start.Compare(b.Start), a.End.Compare(b.End)) })
+	}
 	var walk func(parent, indent string, outside bool)
 	walk = func(parent, indent string, outside bool) {
 		below := children[parent]
-		slices.SortStableFunc(below, func(a, b Span) int { return cmp.Or(a.Start.Compare(b.Start), a.End.Compare(b.End)) })
 		for i, s := range below {
 			branch, further := "├ ", "│ "
 			if i == len(below)-1 {
@@ -97,7 +117,7 @@ func arrange(spans []Span) []row {
 		}
 	}
 	walk("", "", true)
-	return rows
+	return rows, hidden
 }
 
 // extent places a span on a bar; even the shortest takes one column.

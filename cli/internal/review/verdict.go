@@ -56,10 +56,20 @@ func (r *Result) changedBy() string {
 			names = append(names, s.Backend)
 		}
 	}
-	if len(names) == 0 {
+	switch {
+	case !r.Concerned():
+		return ", concerns no backend"
+	case len(names) == 0:
 		return ""
 	}
 	return ", changed by " + strings.Join(names, ", ")
+}
+
+// Concerned tells whether any backend had something to say about the object.
+func (r *Result) Concerned() bool {
+	return slices.ContainsFunc(r.Steps, func(s *gatewayv1.Step) bool {
+		return s.GetOutcome() != gatewayv1.Outcome_OUTCOME_NOT_MATCHED
+	})
 }
 
 // denials returns every refusal with the backend that gave it.

@@ -4,6 +4,7 @@ package spans
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -103,10 +104,19 @@ func (c *Collector) Stop() {
 	clear(c.traces)
 }
 
+// shortName leaves the package out of the name of a gRPC call.
+func shortName(name string) string {
+	service, method, found := strings.Cut(name, "/")
+	if found && strings.Contains(service, ".") && !strings.Contains(service, " ") {
+		return service[strings.LastIndex(service, ".")+1:] + "/" + method
+	}
+	return name
+}
+
 func convert(s sdktrace.ReadOnlySpan) render.Span {
 	out := render.Span{
 		ID:    s.SpanContext().SpanID().String(),
-		Name:  s.Name(),
+		Name:  shortName(s.Name()),
 		Start: s.StartTime(),
 		End:   s.EndTime(),
 	}

@@ -26,8 +26,8 @@ func tracer(c *Collector, service string) trace.Tracer {
 
 func TestTakeJoinsServices(t *testing.T) {
 	c := NewCollector()
-	ctx, outer := tracer(c, "gate").Start(t.Context(), "outer")
-	_, inner := tracer(c, "mutator").Start(ctx, "inner")
+	ctx, outer := tracer(c, "gate").Start(t.Context(), "POST /mutate")
+	_, inner := tracer(c, "mutator").Start(ctx, "gatefold.admission.v1.MutatorService/Mutate")
 	id := outer.SpanContext().TraceID()
 
 	short, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
@@ -44,8 +44,8 @@ func TestTakeJoinsServices(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []render.Span{
-		{ID: inner.SpanContext().SpanID().String(), Parent: outer.SpanContext().SpanID().String(), Service: "mutator", Name: "inner", Error: "broken"},
-		{ID: outer.SpanContext().SpanID().String(), Service: "gate", Name: "outer"},
+		{ID: inner.SpanContext().SpanID().String(), Parent: outer.SpanContext().SpanID().String(), Service: "mutator", Name: "MutatorService/Mutate", Error: "broken"},
+		{ID: outer.SpanContext().SpanID().String(), Service: "gate", Name: "POST /mutate"},
 	}
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(render.Span{}, "Start", "End")); diff != "" {
 		t.Errorf("trace (-want +got):\n%s", diff)

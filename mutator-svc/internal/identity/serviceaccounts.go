@@ -14,7 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	corev1listers "k8s.io/client-go/listers/core/v1"
 )
 
@@ -31,7 +31,7 @@ type LookupConfig struct {
 	// Lister is the informer's view.
 	Lister corev1listers.ServiceAccountLister
 	// Client asks kube-apiserver on a miss. Nil: the lister has the last word.
-	Client kubernetes.Interface
+	Client corev1client.ServiceAccountsGetter
 	// Meter counts the misses.
 	Meter metric.Meter
 }
@@ -41,7 +41,7 @@ type LookupConfig struct {
 // the next pod deserves a fresh look. It is safe for concurrent use.
 type Lookup struct {
 	lister  corev1listers.ServiceAccountLister
-	client  kubernetes.Interface
+	client  corev1client.ServiceAccountsGetter
 	misses  metric.Int64Counter
 	limiter *rate.Limiter
 	flights singleflight.Group
@@ -85,7 +85,7 @@ func (l *Lookup) live(ctx context.Context, namespace, name string) (*corev1.Serv
 		if err := l.limiter.Wait(ctx); err != nil {
 			return nil, status.Errorf(codes.Unavailable, "too many live lookups: %v", err)
 		}
-		sa, err := l.client.CoreV1().ServiceAccounts(namespace).Get(ctx, name, metav1.GetOptions{})
+		sa, err := l.client.ServiceAccounts(namespace).Get(ctx, name, metav1.GetOptions{})
 		if err != nil && !apierrors.IsNotFound(err) {
 			return nil, status.Errorf(codes.Unavailable, "asking kube-apiserver: %v", err)
 		}

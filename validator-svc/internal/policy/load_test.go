@@ -134,8 +134,11 @@ func FuzzParse(f *testing.F) {
 		if (set == nil) == (err == nil) {
 			t.Fatalf("%v, %v", set, err)
 		}
+		if err == nil {
+			return
+		}
 		var problems config.Problems
-		if err != nil && !errors.As(err, &problems) {
+		if !errors.As(err, &problems) {
 			t.Fatalf("not problems: %v", err)
 		}
 		for _, p := range problems {

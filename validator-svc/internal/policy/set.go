@@ -55,8 +55,8 @@ func Load(paths []string) (*Set, error) {
 	return Parse(files)
 }
 
-// Parse compiles the policies in files. When anything is wrong with them the error is a config.Problems
-// with every reason: unknown fields, what kube-apiserver would refuse, and what the CEL compiler says.
+// Parse compiles the policies in files. When anything is wrong with them the error is a
+// config.Problems with every reason: unknown fields, what kube-apiserver would refuse, and what the CEL compiler says.
 func Parse(files []File) (*Set, error) {
 	docs, problems := documents(files)
 	policies, bindings, bad := sortKinds(docs)
@@ -181,7 +181,8 @@ func (s *Set) complete(policies []*document, hooks map[string]*hook, found map[v
 		}
 		if kind := h.Policy.Spec.ParamKind; kind != nil {
 			h.ParamInformer, h.ParamScope = found[*kind], found[*kind].scope
-			if len(found[*kind].objects) == 0 {
+			asked := slices.ContainsFunc(h.Bindings, func(b *v1.ValidatingAdmissionPolicyBinding) bool { return b.Spec.ParamRef != nil })
+			if asked && len(found[*kind].objects) == 0 {
 				s.notes = append(s.notes, fmt.Sprintf("%s:%d: %s '%s': there is no %s among these files for it to take params from",
 					d.file, d.line, policyKind, h.Policy.Name, describe(*kind)))
 			}

@@ -16,6 +16,8 @@ import (
 	"k8s.io/apiserver/pkg/warning"
 
 	"github.com/gatefold/gatefold/sdk"
+
+	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
 )
 
 // TestUpstreamDispatcher holds what is restated of upstream's dispatcher against that dispatcher itself,
@@ -36,7 +38,9 @@ func TestUpstreamDispatcher(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	inputs = append(inputs, input{"library", files, podRequest(t)})
+	r := podRequest(t)
+	r.NamespaceObject = &admissionv1.Namespace{Name: r.GetNamespace()} // upstream always asks for it
+	inputs = append(inputs, input{"library", files, r})
 
 	violations := 0
 	for _, in := range inputs {

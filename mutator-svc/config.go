@@ -1,0 +1,80 @@
+package mutatorsvc
+
+import (
+	"slices"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/gatefold/gatefold/sdk/config"
+
+	"github.com/gatefold/gatefold/mutator-svc/internal/identity"
+	"github.com/gatefold/gatefold/mutator-svc/internal/labels"
+)
+
+// DefaultAddress is where the service listens when its configuration does not say.
+const DefaultAddress = "127.0.0.1:9443"
+
+// The mutators that the service knows.
+const (
+	// Identity gives pods the cloud identity of their ServiceAccount.
+	Identity = "identity"
+	// Labels stamps labels and annotations by rules.
+	Labels = "labels"
+)
+
+// Config is kind MutatorConfig.
+type Config struct {
+	config.TypeMeta `json:",inline"`
+	// Listen is where the gate reaches the service. Default: DefaultAddress.
+	Listen config.Listen `json:"listen,omitempty"`
+	// Admin is where health and metrics are served.
+	Admin config.Admin `json:"admin,omitempty"`
+	// Mutators are the names of the mutators to serve. Default: all of them.
+	Mutators []string `json:"mutators,omitempty"`
+	// Identity configures the mutator of that name.
+	Identity identity.Config `json:"identity,omitempty"`
+	// Labels configures the mutator of that name.
+	Labels labels.Config `json:"labels,omitempty"`
+}
+
+// LoadConfig reads the MutatorConfig of a file. The error lists everything that is wrong with it, each
+// with its line.
+func LoadConfig(path string) (*Config, error) {
+	return config.Load[Config](path, config.MutatorConfig)
+}
+
+// SetDefaults fills what was left out.
+func (c *Config) SetDefaults() {
+	if c.Listen.Address == "" {
+		c.Listen.Address = DefaultAddress
+	}
+	if len(c.Mutators) == 0 {
+		c.Mutators = []string{Identity, Labels}
+	}
+	c.Identity.SetDefaults()
+	c.Labels.SetDefaults()
+}
+
+// ResolvePaths replaces every path p by resolve(p).
+func (c *Config) ResolvePaths(resolve func(p string) string) { c.Listen.ResolvePaths(resolve) }
+
+// Validate says everything that is wrong with c, also with mutators that are not served: the same file
+// may serve several processes, and a mistake should show in all of them.
+func (c *Config) Validate() field.ErrorList {
+	errs := c.Listen.Validate(field.NewPath("listen"))
+	errs = append(errs, c.Admin.Validate(field.NewPath("admin"))...)
+	mutators := field.NewPath("mutators")
+	for i, name := range c.Mutators {
+		switch known := []string{Identity, Labels}; {
+		case !slices.Contains(known, name):
+			errs = append(errs, field.NotSupported(mutators.Index(i), name, known))
+		case slices.Contains(c.Mutators[:i], name):
+			errs = append(errs, field.Duplicate(mutators.Index(i), name))
+		}
+	}
+	errs = append(errs, c.Identity.Validate(field.NewPath("identity"))...)
+	return append(errs, c.Labels.Validate(field.NewPath("labels"))...)
+}
+
+// serves tells whether the mutator of this name is among those to serve.
+func (c *Config) serves(name string) bool { return slices.Contains(c.Mutators, name) }
