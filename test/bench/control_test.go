@@ -40,8 +40,8 @@ func TestMain(m *testing.M) {
 		return
 	}
 	if err := runControl(config); err != nil {
-		fmt.Fprintln(os.Stderr, err) //nolint:forbidigo // this process is the control, not a test
-		os.Exit(1)                   //nolint:forbidigo // the same
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
 }
 

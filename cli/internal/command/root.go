@@ -70,7 +70,6 @@ and validators behind it. This command shows what that does to objects: on this
 machine, without a cluster.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
 	}
 	root.AddGroup(
 		&cobra.Group{ID: "try", Title: "Try it:"},

@@ -33,15 +33,6 @@ type Requests struct {
 	DryRun bool
 }
 
-// Request makes the request about o as kube-apiserver would send it first, to the mutators.
-func (r *Requests) Request(o manifest.Object) (*admissionv1.AdmissionRequest, error) {
-	s, err := r.subject(o)
-	if err != nil {
-		return nil, err
-	}
-	return s.request, nil
-}
-
 // subject is an object on its way through the gate.
 type subject struct {
 	manifest.Object

@@ -61,6 +61,9 @@ type Result struct {
 	// States are the object after each mutator that changed it, in order. Like Final they are without
 	// a namespace that the manifest leaves out.
 	States []State
+	// Mutated and Validated are the requests that were sent in the two phases; Validated is nil when it
+	// did not come to that.
+	Mutated, Validated *admissionv1.AdmissionRequest
 	// Final is the object after all mutators; nil when they refused or failed, and on DELETE.
 	Final *tree.Node
 }
@@ -82,7 +85,7 @@ func (v *Reviewer) Review(ctx context.Context, o manifest.Object) (*Result, erro
 	if err != nil {
 		return nil, err
 	}
-	r := &Result{Object: o, Namespace: s.request.GetNamespace(), Guessed: s.guessed}
+	r := &Result{Object: o, Namespace: s.request.GetNamespace(), Guessed: s.guessed, Mutated: s.request}
 	if s.Kind() == "Namespace" && s.APIVersion() == "v1" {
 		r.Namespace = ""
 	}
@@ -123,6 +126,7 @@ func (v *Reviewer) validate(ctx context.Context, r *Result, s *subject, final *t
 	if final != nil && len(r.Patch) > 0 {
 		request.Object = final.JSON()
 	}
+	r.Validated = request
 	defer v.Decisions.expect(request.GetUid())()
 	resp, err := v.Gate.Validate(ctx, &gatewayv1.ValidateRequest{ApiVersion: apiVersion, Request: request})
 	r.Steps = append(r.Steps, v.Decisions.steps(request.GetUid())...)

@@ -53,8 +53,10 @@ func TestMutateOnlyTouchesPodsOnCreation(t *testing.T) {
 		t.Fatalf("a pod being created: %v, %v, want a patch", m, err)
 	}
 	for name, change := range map[string]func(*admissionv1.AdmissionRequest){
-		"update":      func(r *admissionv1.AdmissionRequest) { r.Operation = admissionv1.Operation_OPERATION_UPDATE },
-		"delete":      func(r *admissionv1.AdmissionRequest) { r.Operation, r.Object = admissionv1.Operation_OPERATION_DELETE, nil },
+		"update": func(r *admissionv1.AdmissionRequest) { r.Operation = admissionv1.Operation_OPERATION_UPDATE },
+		"delete": func(r *admissionv1.AdmissionRequest) {
+			r.Operation, r.Object = admissionv1.Operation_OPERATION_DELETE, nil
+		},
 		"subresource": func(r *admissionv1.AdmissionRequest) { r.SubResource = "ephemeralcontainers" },
 		"other group": func(r *admissionv1.AdmissionRequest) { r.Resource.Group = "metrics.k8s.io" },
 		"other kind":  func(r *admissionv1.AdmissionRequest) { r.Resource.Resource = "services" },

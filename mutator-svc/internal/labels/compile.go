@@ -14,11 +14,11 @@ import (
 
 // rule is a Rule ready to be applied.
 type rule struct {
-	name                    string
-	namespaces              []string        // nil: any
-	namespaceSelector       labels.Selector // nil: any
-	objectSelector          labels.Selector // nil: any
-	whenPresent             string
+	name                      string
+	namespaces                []string        // nil: any
+	namespaceSelector         labels.Selector // nil: any
+	objectSelector            labels.Selector // nil: any
+	whenPresent               string
 	setLabels, setAnnotations []assignment // in the order of their keys
 }
 

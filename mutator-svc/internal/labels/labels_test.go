@@ -12,12 +12,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
-	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 	kubeyaml "sigs.k8s.io/yaml"
 
 	"github.com/gatefold/gatefold/mutator-svc/internal/labels"
 	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
 	"github.com/gatefold/gatefold/sdk"
+	"github.com/gatefold/gatefold/sdk/sdktest"
 )
 
 // testCase is a document of testdata/cases, see testdata/README.md.
@@ -182,32 +182,13 @@ func apply(t *testing.T, object []byte, mutation *sdk.Mutation) (after []byte, p
 	if err != nil {
 		t.Fatal(err)
 	}
-	type operation struct {
-		Op    string          `json:"op"`
-		Path  string          `json:"path"`
-		Value json.RawMessage `json:"value"`
-	}
-	list := []operation{}
 	for _, op := range operations {
 		if op.GetOp() != admissionv1.PatchOp_PATCH_OP_ADD {
-			t.Fatalf("operation %v, want only additions", op)
+			t.Errorf("operation %v, want only additions", op)
 		}
-		list = append(list, operation{"add", op.GetPath(), op.GetValue()})
 		paths = append(paths, op.GetPath())
 	}
-	text, err := json.Marshal(list)
-	if err != nil {
-		t.Fatal(err)
-	}
-	patch, err := jsonpatch.DecodePatch(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	after, err = patch.Apply(object)
-	if err != nil {
-		t.Fatalf("the patch %s does not apply to %s: %v", text, object, err)
-	}
-	return after, paths
+	return sdktest.Apply(t, object, operations), paths
 }
 
 func decode(t *testing.T, data []byte, into any) {

@@ -126,7 +126,7 @@ func (e environment) expression(text string) (source, after string, err error) {
 		}
 		if err == nil {
 			// Of the shortest candidate: it has the least of what follows in it.
-			err = errors.New(asWritten(issues.Err().Error()))
+			err = problem(issues)
 		}
 	}
 	if err == nil {
@@ -138,7 +138,7 @@ func (e environment) expression(text string) (source, after string, err error) {
 func (e environment) compile(source string) (part, error) {
 	ast, issues := e.env.Compile(unreserve(source))
 	if issues.Err() != nil {
-		return part{}, errors.New(asWritten(issues.Err().Error()))
+		return part{}, problem(issues)
 	}
 	if output := ast.OutputType(); !output.IsExactType(cel.StringType) && !output.IsExactType(cel.DynType) {
 		return part{}, fmt.Errorf("it gives %s, not string; convert it with string(...), or an optional with .orValue(...)", output)
@@ -152,6 +152,15 @@ func (e environment) compile(source string) (part, error) {
 		p.references = append(p.references, reference.Name)
 	}
 	return p, nil
+}
+
+// problem puts what CEL says on one line; its own form draws the expression over three.
+func problem(issues *cel.Issues) error {
+	var texts []string
+	for _, e := range issues.Errors() {
+		texts = append(texts, fmt.Sprintf("%s (at character %d)", asWritten(e.Message), e.Location.Column()+1))
+	}
+	return errors.New(strings.Join(texts, "; "))
 }
 
 // eval computes the value. A failure, such as a key that is not there, is an error that names the

@@ -12,6 +12,7 @@ import (
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity/aws"
 	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
 	"github.com/gatefold/gatefold/sdk"
+	"github.com/gatefold/gatefold/sdk/sdktest"
 )
 
 // everyServiceAccount has a role for whoever asks.
@@ -61,7 +62,7 @@ func FuzzPatchApplies(f *testing.F) {
 			if len(operations) == 0 {
 				return
 			}
-			object = apply(t, object, operations)
+			object = sdktest.Apply(t, object, operations)
 		}
 		t.Errorf("a second pass changed the pod again: %s", object)
 	})

@@ -1,20 +1,18 @@
 package aws_test
 
 import (
-	"encoding/json"
+	"context"
 	"testing"
 
-	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	kubejson "sigs.k8s.io/json"
-
-	"context"
 
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity"
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity/aws"
 	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
 	"github.com/gatefold/gatefold/sdk"
+	"github.com/gatefold/gatefold/sdk/sdktest"
 )
 
 const namespace = "default"
@@ -65,36 +63,12 @@ func pass(t *testing.T, mutator sdk.Mutator, pod []byte) injected {
 	if err != nil {
 		t.Fatalf("Patch: %v", err)
 	}
-	return injected{apply(t, pod, operations), operations, mutation.Warnings}
-}
-
-func apply(t testing.TB, object []byte, operations []*admissionv1.PatchOperation) []byte {
-	t.Helper()
-	type operation struct {
-		Op    string          `json:"op"`
-		Path  string          `json:"path"`
-		Value json.RawMessage `json:"value"`
-	}
-	list := []operation{}
 	for _, op := range operations {
 		if op.GetOp() != admissionv1.PatchOp_PATCH_OP_ADD {
-			t.Fatalf("operation %v, want only additions", op)
+			t.Errorf("operation %v, want only additions", op)
 		}
-		list = append(list, operation{"add", op.GetPath(), op.GetValue()})
 	}
-	text, err := json.Marshal(list)
-	if err != nil {
-		t.Fatal(err)
-	}
-	patch, err := jsonpatch.DecodePatch(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	after, err := patch.Apply(object)
-	if err != nil {
-		t.Fatalf("the patch %s does not apply to %s: %v", text, object, err)
-	}
-	return after
+	return injected{sdktest.Apply(t, pod, operations), operations, mutation.Warnings}
 }
 
 func decode(t testing.TB, object []byte) any {
