@@ -51,7 +51,7 @@ func start(t *testing.T, protocol string, backends []gateway.Backend, s services
 	t.Helper()
 	cfg := &gateway.Config{Backends: backends}
 	cfg.SetDefaults()
-	drain := int32(1)
+	drain := int32(0)
 	cfg.DrainSeconds = &drain
 	cfg.Limits.ReviewBytes = 24 << 20
 
@@ -229,8 +229,10 @@ func TestReview(t *testing.T) {
 			"broken":    sdk.MutatorFunc(func(context.Context, *sdk.Request) (*sdk.Mutation, error) { return nil, errors.New("no disk") }),
 			"crashing":  sdk.MutatorFunc(func(context.Context, *sdk.Request) (*sdk.Mutation, error) { panic("at the disco") }),
 			"unpatched": patches("/spec/nowhere/deep", "x"), "status": patches("/status", "x"), "uid": patches("/metadata/uid", "x"),
-			"spec":     patches("/spec/hostNetwork", true),
-			"refusing": sdk.MutatorFunc(func(context.Context, *sdk.Request) (*sdk.Mutation, error) { return &sdk.Mutation{Denial: sdk.Deny("not this one")}, nil }),
+			"spec": patches("/spec/hostNetwork", true),
+			"refusing": sdk.MutatorFunc(func(context.Context, *sdk.Request) (*sdk.Mutation, error) {
+				return &sdk.Mutation{Denial: sdk.Deny("not this one")}, nil
+			}),
 		},
 		validators: map[string]sdk.Validator{"no": refuse("it is red"), "never": refuse("it is square"), "yes": allow()},
 	}

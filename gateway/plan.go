@@ -34,8 +34,9 @@ type builder struct {
 	knowsCluster bool
 	compiler     *route.Compiler
 
-	mu      sync.Mutex
-	clients map[endpoint]*client
+	mu        sync.Mutex
+	clients   map[endpoint]*client
+	lingering map[*client]*time.Timer // closes each of them
 }
 
 // endpoint is everything that a connection depends on.
@@ -58,6 +59,7 @@ func newBuilder(dialInproc func(context.Context, Backend) (net.Conn, error), tel
 		knowsCluster: knowsCluster,
 		compiler:     route.NewCompiler(),
 		clients:      map[endpoint]*client{},
+		lingering:    map[*client]*time.Timer{},
 	}
 }
 
@@ -189,7 +191,12 @@ func (b *builder) retire(used map[endpoint]bool) {
 	for key, c := range b.clients {
 		if !used[key] {
 			delete(b.clients, key)
-			time.AfterFunc(lingering, func() { _ = c.close() })
+			b.lingering[c] = time.AfterFunc(lingering, func() {
+				b.mu.Lock()
+				defer b.mu.Unlock()
+				delete(b.lingering, c)
+				_ = c.close()
+			})
 		}
 	}
 }
@@ -201,6 +208,11 @@ func (b *builder) close() error {
 	for key, c := range b.clients {
 		errs = append(errs, c.close())
 		delete(b.clients, key)
+	}
+	for c, timer := range b.lingering {
+		if timer.Stop() {
+			errs = append(errs, c.close())
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -22,8 +22,6 @@ const (
 	readTimeout   = 30 * time.Second
 	// shutdownTimeout bounds the wait for reviews under way after the drain; no review is longer.
 	shutdownTimeout = 30 * time.Second
-	// drainPoll is how often a draining server looks whether its clients have left.
-	drainPoll = 50 * time.Millisecond
 )
 
 // server is the HTTPS server in front of the gate.
@@ -33,7 +31,6 @@ type server struct {
 	drain    time.Duration
 	logger   *slog.Logger
 	draining atomic.Bool
-	open     atomic.Int64  // connections
 	drained  chan struct{} // closed when no more answers are given
 }
 
@@ -45,7 +42,6 @@ func newServer(handler http.Handler, listener net.Listener, certificates *tls.Co
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       readTimeout,
 		IdleTimeout:       idleTimeout,
-		ConnState:         s.count,
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 	}
 	return s
@@ -63,17 +59,8 @@ func (s *server) leaveTaking(next http.Handler) http.Handler {
 	})
 }
 
-func (s *server) count(_ net.Conn, state http.ConnState) {
-	switch state {
-	case http.StateNew:
-		s.open.Add(1)
-	case http.StateClosed, http.StateHijacked:
-		s.open.Add(-1)
-	}
-}
-
-// serve answers until ctx is done, then drains: it goes on answering until its clients have left or the
-// drain time is over, and only then stops.
+// serve answers until ctx is done, then drains: it goes on answering for the drain time, in which its
+// address leaves the endpoints and its clients leave it, and only then stops.
 func (s *server) serve(ctx context.Context) error {
 	defer close(s.drained)
 	failed := make(chan error, 1)
@@ -84,11 +71,10 @@ func (s *server) serve(ctx context.Context) error {
 		return fmt.Errorf("serving reviews: %w", err)
 	case <-ctx.Done():
 	}
-	s.logger.InfoContext(ctx, "draining", "connections", s.open.Load(), "for", s.drain.String())
+	s.logger.InfoContext(ctx, "draining", "for", s.drain.String())
 	s.draining.Store(true)
-	for end := time.Now().Add(s.drain); time.Now().Before(end) && s.open.Load() > 0; {
-		time.Sleep(drainPoll)
-	}
+	// Not cut short when no connection is open: the next client may be on its way with the old address.
+	time.Sleep(s.drain)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
 	err := s.http.Shutdown(ctx)

@@ -26,15 +26,15 @@ const (
 type Config struct {
 	config.TypeMeta `json:",inline"`
 	// Listen is where the gate reaches the service. Default: DefaultAddress.
-	Listen config.Listen `json:"listen,omitempty"`
+	Listen config.Listen `json:"listen,omitzero"`
 	// Admin is where health and metrics are served.
-	Admin config.Admin `json:"admin,omitempty"`
+	Admin config.Admin `json:"admin,omitzero"`
 	// Mutators are the names of the mutators to serve. Default: all of them.
 	Mutators []string `json:"mutators,omitempty"`
 	// Identity configures the mutator of that name.
-	Identity identity.Config `json:"identity,omitempty"`
+	Identity identity.Config `json:"identity,omitzero"`
 	// Labels configures the mutator of that name.
-	Labels labels.Config `json:"labels,omitempty"`
+	Labels labels.Config `json:"labels,omitzero"`
 }
 
 // LoadConfig reads the MutatorConfig of a file. The error lists everything that is wrong with it, each

@@ -73,7 +73,8 @@ func start(t *testing.T, text string, source func(folder string) cluster.Source)
 	ended := make(chan error, 1)
 	go func() {
 		ended <- mutatorsvc.Run(ctx, mutatorsvc.Options{
-			ConfigFile: s.file, Source: source(folder), Listener: listener, Telemetry: tel})
+			ConfigFile: s.file, Source: source(folder), Listener: listener, Telemetry: tel,
+		})
 	}()
 	t.Cleanup(func() {
 		cancel()
@@ -241,7 +242,7 @@ labels:
 		t.Fatal(err)
 	}
 	err := mutatorsvc.Run(t.Context(), mutatorsvc.Options{ConfigFile: file, Telemetry: telemetry.Discard()})
-	if problems := (config.Problems)(nil); !errors.As(err, &problems) {
+	if problems := config.Problems(nil); !errors.As(err, &problems) {
 		t.Fatalf("Run: %v, want config.Problems", err)
 	}
 	for _, want := range []string{

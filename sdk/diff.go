@@ -64,7 +64,7 @@ func (d *differ) value(path string, raw, before, after json.RawMessage) {
 		d.object(path, raw, before, after)
 	case isObject(before) && isObject(after): // a null that the type took for an empty object
 		d.patch.Replace(path, d.added(before, after))
-	case false:
+	case isList(before) && isList(after) && isList(raw):
 		d.list(path, raw, before, after)
 	default:
 		d.patch.Replace(path, after)

@@ -253,10 +253,10 @@ func edit(t *rapid.T, pod *corev1.Pod) {
 	}
 }
 
-// editList inserts, removes, moves or shuffles. With id, no two elements get the same.
+// editList inserts, removes one or several, or shuffles. With id, no two elements get the same.
 func editList[T any](t *rapid.T, list []T, draw func(*rapid.T) T, id func(T) string) []T {
 	list = slices.Clone(list)
-	switch rapid.IntRange(0, 3).Draw(t, "list edit") {
+	switch rapid.IntRange(0, 4).Draw(t, "list edit") {
 	case 0:
 		item := rapid.Custom(draw).Draw(t, "new")
 		if id == nil || !slices.ContainsFunc(list, func(other T) bool { return id(other) == id(item) }) {
@@ -270,6 +270,8 @@ func editList[T any](t *rapid.T, list []T, draw func(*rapid.T) T, id func(T) str
 	case 2:
 		list = rapid.Permutation(list).Draw(t, "order")
 	case 3:
+		list = slices.DeleteFunc(list, func(T) bool { return rapid.Bool().Draw(t, "drop") })
+	case 4:
 		list = nil
 	}
 	return list

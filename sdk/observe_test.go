@@ -72,7 +72,7 @@ func TestCallsAreTracedAndMeasured(t *testing.T) {
 		attribute.String("rpc.response.status_code", "INTERNAL"),
 	} {
 		if value, ok := got.Value(want.Key); !ok || value != want.Value {
-			t.Errorf("span attribute %s: got %v, want %v", want.Key, value.Emit(), want.Value.Emit())
+			t.Errorf("span attribute %s: got %v, want %v", want.Key, value.String(), want.Value.String())
 		}
 	}
 	for _, want := range []string{`"msg":"handler failed"`, `"error":"no database"`, `"trace_id":"00ab0000000000000000000000000000"`, `"uid":"` + request.GetUid()} {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -49,7 +50,7 @@ func newReadiness(cfg Config, server *health.Server) *readiness {
 
 // checks is what /readyz asks.
 func (r *readiness) checks() []admin.Check {
-	return append(r.cfg.Ready[:len(r.cfg.Ready):len(r.cfg.Ready)], admin.Check{
+	return append(slices.Clip(r.cfg.Ready), admin.Check{
 		Name: "self-test",
 		Check: func(context.Context) error {
 			if err := r.selfTest.Load(); err != nil {

@@ -22,7 +22,7 @@ const scope = "github.com/gatefold/gatefold/sdk/telemetry"
 func (t *Telemetry) startLogs(ctx context.Context, cfg Config, res *resource.Resource) error {
 	writer, level := cfg.Logs, cfg.Level
 	if writer == nil {
-		writer = os.Stderr
+		writer = os.Stderr //nolint:forbidigo // the documented default of Config.Logs
 	}
 	if level == nil {
 		level = slog.LevelInfo
@@ -55,10 +55,11 @@ func (t *Telemetry) startLogs(ctx context.Context, cfg Config, res *resource.Res
 // The lines go out as JSON only: an exporter's failure must not become a record for that exporter.
 func reportInternals(lines slog.Handler) {
 	logger := slog.New(lines)
+	//nolint:forbidigo // the SDK reports its failures nowhere else
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
 		logger.Warn("telemetry failed", "error", err)
 	}))
-	otel.SetLogger(logr.FromSlogHandler(lines))
+	otel.SetLogger(logr.FromSlogHandler(lines)) //nolint:forbidigo // as above
 }
 
 // traced adds the ids of the context's span to each line.
@@ -74,8 +75,13 @@ func (h traced) Handle(ctx context.Context, record slog.Record) error {
 	return h.Handler.Handle(ctx, record)
 }
 
-func (h traced) WithAttrs(attrs []slog.Attr) slog.Handler { return traced{h.Handler.WithAttrs(attrs)} }
-func (h traced) WithGroup(name string) slog.Handler       { return traced{h.Handler.WithGroup(name)} }
+func (h traced) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return traced{h.Handler.WithAttrs(attrs)}
+}
+
+func (h traced) WithGroup(name string) slog.Handler {
+	return traced{h.Handler.WithGroup(name)}
+}
 
 // leveled drops what is below a level: the OTLP bridge has none of its own.
 type leveled struct {

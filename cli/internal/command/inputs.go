@@ -61,7 +61,7 @@ func (in *inputs) load(stdin io.Reader) (*loaded, error) {
 		return nil, exit.UsageError(err)
 	}
 	if len(manifests) == 0 {
-		return nil, exit.UsageError(fmt.Errorf("no objects in %s", strings.Join(in.files, ", ")))
+		return nil, exit.UsageError(fmt.Errorf("no objects in %s (- is standard input)", strings.Join(in.files, ", ")))
 	}
 	all := append(existing[:len(existing):len(existing)], manifests...)
 	l := &loaded{manifests: manifests, requests: &review.Requests{

@@ -18,8 +18,8 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
-	examples = "../../../examples"
-	config   = examples + "/gatefold.yaml"
+	examples   = "../../../examples"
+	configFile = examples + "/gatefold.yaml"
 )
 
 // duration finds what differs from one run to the next.
@@ -57,36 +57,36 @@ func TestReview(t *testing.T) {
 		stdin string
 		args  []string
 	}{
-		"examples-diff":  {args: []string{"--config", config, "-f", examples + "/objects"}},
-		"examples-yaml":  {args: []string{"--config", config, "-f", examples + "/objects", "-o", "yaml"}},
-		"examples-json":  {args: []string{"--config", config, "-f", examples + "/objects", "-o", "json"}},
-		"examples-patch": {args: []string{"--config", config, "-f", examples + "/objects", "-o", "patch"}},
-		"colors":         {args: []string{"--config", config, "-f", examples + "/objects/4-deployment.yaml", "--objects", examples + "/objects/1-team.yaml", "--color", "always"}},
-		"allowed":        {args: []string{"--config", config, "-f", examples + "/objects/1-team.yaml"}},
-		"delete":         {args: []string{"--config", config, "-f", examples + "/objects/2-good-pod.yaml", "--operation", "DELETE", "-o", "yaml"}},
-		"update":         {args: []string{"--config", config, "-f", examples + "/objects/4-deployment.yaml", "--objects", examples + "/objects", "--operation", "update"}},
+		"examples-diff":  {args: []string{"--config", configFile, "-f", examples + "/objects"}},
+		"examples-yaml":  {args: []string{"--config", configFile, "-f", examples + "/objects", "-o", "yaml"}},
+		"examples-json":  {args: []string{"--config", configFile, "-f", examples + "/objects", "-o", "json"}},
+		"examples-patch": {args: []string{"--config", configFile, "-f", examples + "/objects", "-o", "patch"}},
+		"colors":         {args: []string{"--config", configFile, "-f", examples + "/objects/4-deployment.yaml", "--objects", examples + "/objects/1-team.yaml", "--color", "always"}},
+		"allowed":        {args: []string{"--config", configFile, "-f", examples + "/objects/1-team.yaml"}},
+		"delete":         {args: []string{"--config", configFile, "-f", examples + "/objects/2-good-pod.yaml", "--operation", "DELETE", "-o", "yaml"}},
+		"update":         {args: []string{"--config", configFile, "-f", examples + "/objects/4-deployment.yaml", "--objects", examples + "/objects", "--operation", "update"}},
 		"stdin-namespace-assumed": {
 			stdin: `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"web"},"spec":{"serviceAccountName":"nobody","containers":[]}}`,
-			args:  []string{"--config", config, "-f", "-", "-n", "elsewhere", "-o", "yaml"},
+			args:  []string{"--config", configFile, "-f", "-", "-n", "elsewhere", "-o", "yaml"},
 		},
 		"production-file": {args: []string{"--config", "testdata/away.yaml", "-f", "testdata/pod.yaml", "--as", "jane"}},
 		"guessed": {
 			stdin: "apiVersion: example.com/v1\nkind: Policy\nmetadata: {name: a}\n",
 			args:  []string{"--config", "testdata/away.yaml", "-f", "-", "--as", "jane", "-o", "patch"},
 		},
-		"no-files":        {args: []string{"--config", config}},
-		"no-objects":      {stdin: "# nothing\n", args: []string{"--config", config, "-f", "-"}},
+		"no-files":        {args: []string{"--config", configFile}},
+		"no-objects":      {stdin: "# nothing\n", args: []string{"--config", configFile, "-f", "-"}},
 		"no-config":       {args: []string{"-f", "testdata/pod.yaml"}},
 		"missing-config":  {args: []string{"-f", "testdata/pod.yaml", "--config", "testdata/nowhere.yaml"}},
 		"bad-config":      {args: []string{"-f", "testdata/pod.yaml", "--config", "testdata/bad-config.yaml"}},
 		"bad-policy":      {args: []string{"-f", "testdata/pod.yaml", "--config", "testdata/bad-policy.yaml"}},
-		"bad-manifest":    {stdin: "apiVersion: v1\nkind: Pod\n", args: []string{"--config", config, "-f", "-", "-f", "testdata/nowhere.yaml"}},
-		"bad-api-version": {stdin: "apiVersion: a/b/c\nkind: Pod\nmetadata: {name: a}\n", args: []string{"--config", config, "-f", "-"}},
-		"bad-object":      {stdin: "apiVersion: v1\nkind: Namespace\nmetadata: {name: a, labels: [x]}\n", args: []string{"--config", config, "-f", "-"}},
+		"bad-manifest":    {stdin: "apiVersion: v1\nkind: Pod\n", args: []string{"--config", configFile, "-f", "-", "-f", "testdata/nowhere.yaml"}},
+		"bad-api-version": {stdin: "apiVersion: a/b/c\nkind: Pod\nmetadata: {name: a}\n", args: []string{"--config", configFile, "-f", "-"}},
+		"bad-object":      {stdin: "apiVersion: v1\nkind: Namespace\nmetadata: {name: a, labels: [x]}\n", args: []string{"--config", configFile, "-f", "-"}},
 		"bad-flag":        {args: []string{"--colour", "always"}},
 		"bad-flag-value":  {args: []string{"--color", "red", "-f", "x"}},
 		"bad-output":      {args: []string{"-o", "xml", "-f", "x"}},
-		"bad-operation":   {args: []string{"--config", config, "-f", "testdata/pod.yaml", "--operation", "CONNECT"}},
+		"bad-operation":   {args: []string{"--config", configFile, "-f", "testdata/pod.yaml", "--operation", "CONNECT"}},
 		"bad-argument":    {args: []string{"testdata/pod.yaml"}},
 	}
 	for name, tc := range cases {
@@ -99,7 +99,7 @@ func TestReview(t *testing.T) {
 
 // TestReviewedIsStable: what came out goes through again and comes out the same.
 func TestReviewedIsStable(t *testing.T) {
-	args := []string{"review", "--config", config, "--objects", examples + "/objects/1-team.yaml", "-o", "yaml", "-f"}
+	args := []string{"review", "--config", configFile, "--objects", examples + "/objects/1-team.yaml", "-o", "yaml", "-f"}
 	first, _, code := execute(t, "", append(args, examples+"/objects/2-good-pod.yaml")...)
 	if code != 0 {
 		t.Fatalf("exit code %d", code)
@@ -112,7 +112,7 @@ func TestReviewedIsStable(t *testing.T) {
 
 func TestCheck(t *testing.T) {
 	for name, file := range map[string]string{
-		"good":       config,
+		"good":       configFile,
 		"bad-config": "testdata/bad-config.yaml",
 		"bad-policy": "testdata/bad-policy.yaml",
 	} {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -100,5 +101,5 @@ func oneOf(flag, value string, values ...string) error {
 	if slices.Contains(values, value) {
 		return nil
 	}
-	return exit.UsageError(fmt.Errorf("--%s: %q is not one of %v", flag, value, values))
+	return exit.UsageError(fmt.Errorf("--%s: %q is not one of %s", flag, value, strings.Join(values, ", ")))
 }

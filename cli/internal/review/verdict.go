@@ -36,11 +36,6 @@ func (r *Result) PrintVerdict(w io.Writer, style render.Style) error {
 	case Failed:
 		say(render.Red, "failed", ": "+r.Err.Error())
 	}
-	for _, s := range r.Steps {
-		if s.GetOutcome() == gatewayv1.Outcome_OUTCOME_IGNORED {
-			say(render.Yellow, "not asked", fmt.Sprintf(": %s: %s", s.GetBackend(), s.GetError()))
-		}
-	}
 	for _, warning := range r.Warnings {
 		say(render.Yellow, "warning", ": "+warning)
 	}

@@ -1,13 +1,13 @@
 package stack
 
 import (
+	"cmp"
 	"fmt"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
-
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/json"
 
 	"github.com/gatefold/gatefold/cli/internal/manifest"
 	"github.com/gatefold/gatefold/sdk/cluster"
@@ -20,21 +20,25 @@ func Cluster(objects []manifest.Object, defaultNamespace string, wanted []string
 	var all []runtime.Object
 	known := map[string]bool{}
 	for _, o := range objects {
-		if o.APIVersion() != "v1" || o.Kind() != "Namespace" && o.Kind() != "ServiceAccount" {
+		if o.APIVersion() != "v1" {
 			continue
 		}
-		u := &unstructured.Unstructured{}
-		if err := u.UnmarshalJSON(o.Root.JSON()); err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", o.Source, err)
+		switch o.Kind() {
+		case "Namespace":
+			ns := &corev1.Namespace{}
+			err = decode(o, ns)
+			ns.Labels = withName(ns.Labels, ns.Name)
+			known[ns.Name] = true
+			all = append(all, ns)
+		case "ServiceAccount":
+			sa := &corev1.ServiceAccount{}
+			err = decode(o, sa)
+			sa.Namespace = cmp.Or(sa.Namespace, defaultNamespace)
+			all = append(all, sa)
 		}
-		switch {
-		case o.Kind() == "Namespace":
-			known[o.Name()] = true
-			u.SetLabels(withName(u.GetLabels(), o.Name()))
-		case u.GetNamespace() == "":
-			u.SetNamespace(defaultNamespace)
+		if err != nil {
+			return nil, nil, err
 		}
-		all = append(all, u)
 	}
 	for _, name := range wanted {
 		if known[name] {
@@ -46,6 +50,14 @@ func Cluster(objects []manifest.Object, defaultNamespace string, wanted []string
 	}
 	c, err = cluster.FromObjects(all...)
 	return c, assumed, err
+}
+
+// decode reads an object strictly enough that a label which is no text is found here and not overlooked.
+func decode(o manifest.Object, into runtime.Object) error {
+	if err := json.UnmarshalCaseSensitivePreserveInts(o.Root.JSON(), into); err != nil {
+		return fmt.Errorf("%s: %s: %w", o.Source, o.Ref(), err)
+	}
+	return nil
 }
 
 // withName adds the label that kube-apiserver gives every namespace.

@@ -24,8 +24,8 @@ type Config struct {
 	Admin config.Admin `json:"admin,omitempty"`
 	// Limits bound what the gate takes on.
 	Limits Limits `json:"limits,omitempty"`
-	// DrainSeconds is how long a stopping gate goes on answering while it asks its clients to come
-	// back on other connections. Default 15: a pod's address leaves the endpoints within that.
+	// DrainSeconds is how long a stopping gate goes on answering, asking its clients to come back on
+	// other connections. Default 15: a pod's address leaves the endpoints within that.
 	DrainSeconds *int32 `json:"drainSeconds,omitempty"`
 	// BackendTLS is how backends are connected to that say nothing themselves.
 	BackendTLS *config.ClientTLS `json:"backendTLS,omitempty"`

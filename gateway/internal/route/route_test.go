@@ -23,12 +23,12 @@ import (
 
 // A testCase is one entry of testdata/routes.yaml.
 type testCase struct {
-	Name    string          `json:"name"`
-	Backend backendCase     `json:"backend"`
-	Request requestCase     `json:"request"`
-	Matches bool            `json:"matches"`
-	Error   string          `json:"error"`
-	Invalid []string        `json:"invalid"`
+	Name    string      `json:"name"`
+	Backend backendCase `json:"backend"`
+	Request requestCase `json:"request"`
+	Matches bool        `json:"matches"`
+	Error   string      `json:"error"`
+	Invalid []string    `json:"invalid"`
 }
 
 // backendCase is the part of a backend that routes, in the API's own words.

@@ -58,7 +58,7 @@ func run(ctx context.Context, args []string) int {
 	command.SetArgs(args)
 	if err := command.ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "mutator:", err)
-		if problems := (config.Problems)(nil); usage || errors.As(err, &problems) || errors.Is(err, fs.ErrNotExist) {
+		if problems := config.Problems(nil); usage || errors.As(err, &problems) || errors.Is(err, fs.ErrNotExist) {
 			return 2
 		}
 		return 1

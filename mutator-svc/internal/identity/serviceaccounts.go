@@ -96,7 +96,8 @@ func (l *Lookup) live(ctx context.Context, namespace, name string) (*corev1.Serv
 		if result.Err != nil {
 			return nil, result.Err
 		}
-		return result.Val.(*corev1.ServiceAccount), nil
+		sa, _ := result.Val.(*corev1.ServiceAccount) // it is one: see above
+		return sa, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}

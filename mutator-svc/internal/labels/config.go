@@ -33,7 +33,7 @@ type Rule struct {
 	// Name is what users and errors call the rule. Empty: its place, such as rules[0].
 	Name string `json:"name,omitempty"`
 	// Match says which objects; empty: all.
-	Match Match `json:"match,omitempty"`
+	Match Match `json:"match,omitzero"`
 	// Set is what they get.
 	Set Set `json:"set"`
 	// WhenPresent is Keep (the default), Overwrite or Deny.

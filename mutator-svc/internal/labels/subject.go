@@ -116,7 +116,8 @@ func (s *subject) namespace() (*admissionv1.Namespace, error) {
 	switch {
 	case s.isNamespace():
 		return &admissionv1.Namespace{
-			Name: s.req.GetName(), Labels: s.labels.current(), Annotations: s.annotations.current()}, nil
+			Name: s.req.GetName(), Labels: s.labels.current(), Annotations: s.annotations.current(),
+		}, nil
 	case s.req.GetNamespaceObject() != nil:
 		return s.req.GetNamespaceObject(), nil
 	case s.req.GetNamespace() == "":
@@ -180,7 +181,8 @@ func (s *subject) variables(references []string) (map[string]any, error) {
 				return nil, err
 			}
 			variables[name] = map[string]any{
-				"name": ns.GetName(), "labels": orEmpty(ns.GetLabels()), "annotations": orEmpty(ns.GetAnnotations())}
+				"name": ns.GetName(), "labels": orEmpty(ns.GetLabels()), "annotations": orEmpty(ns.GetAnnotations()),
+			}
 		case varObject:
 			if s.object == nil {
 				if err := s.req.Decode(&s.object); err != nil {
@@ -213,7 +215,8 @@ func userValue(user *admissionv1.UserInfo) map[string]any {
 		extra[key] = values.GetValues()
 	}
 	return map[string]any{
-		"username": user.GetUsername(), "uid": user.GetUid(), "groups": user.GetGroups(), "extra": extra}
+		"username": user.GetUsername(), "uid": user.GetUid(), "groups": user.GetGroups(), "extra": extra,
+	}
 }
 
 // orEmpty spares expressions the difference between a nil and an empty map.

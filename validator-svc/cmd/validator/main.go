@@ -31,17 +31,12 @@ func run(ctx context.Context, args []string) int {
 	opts := validatorsvc.Options{Version: version}
 	usage := true // until the command runs, every error is one of usage
 	command := &cobra.Command{
-		Use:   "validator --config FILE",
-		Short: "Serve validators: policies that accept or refuse objects",
+		Use: "validator --config FILE", Short: "Serve validators: policies that accept or refuse objects",
 		Long: "Serves the validators that the file's ValidatorConfig names, over gRPC, to the gate. The file and\n" +
-			"the policies are watched: a good change takes effect, a bad one is logged.\n\n" +
-			"Namespaces come with the request; for a gate that does not know them, from the cluster the service\n" +
-			"runs in, or from --kubeconfig or --objects. Telemetry is exported as the OTEL_* variables say.",
-		Example:       "  validator --config gatefold.yaml",
-		Version:       version,
-		Args:          cobra.NoArgs,
-		SilenceUsage:  true,
-		SilenceErrors: true,
+			"the policies are watched: a good change takes effect, a bad one is logged. Telemetry is exported\n" +
+			"as the OTEL_* variables say. Namespaces come with the request, or else from one of:",
+		Example: "  validator --config gatefold.yaml", Version: version, Args: cobra.NoArgs,
+		SilenceUsage: true, SilenceErrors: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			usage = false
 			return validatorsvc.Run(cmd.Context(), opts)

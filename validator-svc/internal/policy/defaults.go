@@ -10,7 +10,7 @@ import (
 
 func setPolicyDefaults(p *v1.ValidatingAdmissionPolicy) {
 	if p.Spec.FailurePolicy == nil {
-		p.Spec.FailurePolicy = new(v1.Ignore)
+		p.Spec.FailurePolicy = new(v1.Fail)
 	}
 	setMatchDefaults(p.Spec.MatchConstraints)
 }

@@ -89,7 +89,8 @@ func (tc testCase) run(t *testing.T) {
 	var sa *corev1.ServiceAccount
 	if tc.ServiceAccount != nil {
 		sa = &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{
-			Namespace: namespace, Name: "reader", Annotations: tc.ServiceAccount}}
+			Namespace: namespace, Name: "reader", Annotations: tc.ServiceAccount,
+		}}
 	}
 	tc.Pod["spec"].(map[string]any)["serviceAccountName"] = "reader"
 	before, err := json.Marshal(tc.Pod)

@@ -48,7 +48,8 @@ func TestRecordedAnswersOfTheReference(t *testing.T) {
 			var sa *corev1.ServiceAccount
 			if r.ServiceAccount.Annotations != nil {
 				sa = &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{
-					Namespace: namespace, Name: r.ServiceAccount.Name, Annotations: r.ServiceAccount.Annotations}}
+					Namespace: namespace, Name: r.ServiceAccount.Name, Annotations: r.ServiceAccount.Annotations,
+				}}
 			}
 			got := inject(t, configFromFlags(t, r.Flags), sa, r.Pod)
 			if diff := cmp.Diff(normalise(t, r.Final), normalise(t, got.object)); diff != "" {

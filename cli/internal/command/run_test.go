@@ -1,0 +1,128 @@
+package command
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"net/http"
+	"os"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+var runArgs = []string{"run", "--config", configFile, "--address", "127.0.0.1:0", "--admin-address", "127.0.0.1:0"}
+
+// unstable finds what differs from one run to the next: ports, and the trace, which is a matter of time.
+var unstable = regexp.MustCompile(`127\.0\.0\.1:\d+|(?m)^(?:client|gateway|mutator|validator)? +(?:[│├└ ]*[\w.]+.* ms|and \d+ shorter steps?)\n`)
+
+func TestRunOnce(t *testing.T) {
+	stdout, stderr, code := execute(t, "", append(runArgs, "--once")...)
+	for _, service := range []string{"client ", "gateway ", "mutator ", "validator "} {
+		if !strings.Contains(stdout, "\n"+service) {
+			t.Errorf("no span of the %s in\n%s", service, stdout)
+		}
+	}
+	golden(t, "run-once", unstable.ReplaceAllStringFunc(stdout, func(s string) string {
+		if strings.HasPrefix(s, "127.0.0.1:") {
+			return "127.0.0.1:PORT"
+		}
+		return ""
+	}), stderr, code)
+}
+
+// TestRunServes does what the report invites to: it posts the reviews as the curl lines say, and then
+// stops the program as Ctrl-C does.
+func TestRunServes(t *testing.T) {
+	ctx, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
+	var out, logs buffer
+	done := make(chan int, 1)
+	go func() { done <- Execute(ctx, Streams{In: strings.NewReader(""), Out: &out, Err: &logs}, runArgs) }()
+	for !strings.Contains(out.String(), "Ctrl-C to stop") {
+		select {
+		case code := <-done:
+			t.Fatalf("exit code %d\n%s%s", code, out.String(), logs.String())
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+
+	curl := regexp.MustCompile(`curl --cacert (\S+) -H 'Content-Type: application/json' --data-binary @(\S+) '(\S+)'`)
+	lines := curl.FindAllStringSubmatch(out.String(), -1)
+	if len(lines) != 2 {
+		t.Fatalf("%d curl lines in\n%s", len(lines), out.String())
+	}
+	for i, want := range []string{`"allowed":true`, `"allowed":false`} {
+		if answer := post(t, lines[i][1], lines[i][2], lines[i][3]); !strings.Contains(answer, want) {
+			t.Errorf("%s answers %s", lines[i][3], answer)
+		}
+	}
+
+	interrupt()
+	if code := <-done; code != 0 || logs.String() != "" {
+		t.Errorf("exit code %d, log %q", code, logs.String())
+	}
+	if _, err := os.Stat(lines[0][1]); !os.IsNotExist(err) {
+		t.Errorf("%s is left behind: %v", lines[0][1], err)
+	}
+}
+
+func post(t *testing.T, caFile, dataFile, url string) string {
+	t.Helper()
+	ca, err := os.ReadFile(caFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(dataFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(ca)
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}}
+	defer transport.CloseIdleConnections()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	resp, err := (&http.Client{Transport: transport}).Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
+}
+
+func TestRunCannotListen(t *testing.T) {
+	stdout, stderr, code := execute(t, "", "run", "--config", configFile, "--address", "256.0.0.1:1", "--once")
+	if code != 1 || stdout != "" || !strings.Contains(stderr, "choose another address with --address") {
+		t.Errorf("exit code %d, %q, %q", code, stdout, stderr)
+	}
+}
+
+// buffer can be read while somebody writes to it.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
