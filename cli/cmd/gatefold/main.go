@@ -10,9 +10,12 @@ import (
 	"github.com/gatefold/gatefold/cli/internal/command"
 )
 
+// version is set when the binary is built.
+var version = "development"
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// A second signal ends the process at once, drained or not.
 	context.AfterFunc(ctx, stop)
-	os.Exit(command.Execute(ctx, command.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}, os.Args[1:]))
+	os.Exit(command.Execute(ctx, command.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Version: version}, os.Args[1:]))
 }

@@ -163,13 +163,11 @@ func (d *demonstration) waterfall(ctx context.Context, id trace.TraceID) error {
 // try writes the review of an object to a file and returns the command that posts it; "" for objects
 // about which there is nothing to see.
 func (d *demonstration) try(o manifest.Object, result *review.Result) (string, error) {
-	path, request := "", result.Mutated
+	path, request := "/mutate", result.Mutated
 	switch {
 	case result.Verdict == review.Denied && result.Validated != nil:
 		path, request = "/validate", result.Validated
-	case len(result.Patch) > 0:
-		path = "/mutate"
-	default:
+	case len(result.Patch) == 0:
 		return "", nil
 	}
 	body, err := webhook.Encode(request)

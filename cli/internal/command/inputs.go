@@ -63,7 +63,7 @@ func (in *inputs) load(stdin io.Reader) (*loaded, error) {
 	if len(manifests) == 0 {
 		return nil, exit.UsageError(fmt.Errorf("no objects in %s (- is standard input)", strings.Join(in.files, ", ")))
 	}
-	all := append(existing[:len(existing):len(existing)], manifests...)
+	all := append(slices.Clip(existing), manifests...)
 	l := &loaded{manifests: manifests, requests: &review.Requests{
 		Mapper:    resource.NewMapper(all),
 		Operation: admissionv1.Operation(operation),

@@ -132,7 +132,7 @@ func (c *reviewCommand) run(ctx context.Context) error {
 }
 
 func (c *reviewCommand) reviewAll(ctx context.Context, reviewer *review.Reviewer, in *loaded) ([]review.Verdict, error) {
-	print := review.Printers(render.StyleFor(c.Out, c.color))[c.output]
+	write := review.Printers(render.StyleFor(c.Out, c.color))[c.output]
 	style := render.StyleFor(c.Err, c.color)
 	var verdicts []review.Verdict
 	for _, o := range in.manifests {
@@ -149,7 +149,7 @@ func (c *reviewCommand) reviewAll(ctx context.Context, reviewer *review.Reviewer
 		if err := result.PrintVerdict(c.Err, style); err != nil {
 			return nil, err
 		}
-		if err := print(c.Out, result); err != nil {
+		if err := write(c.Out, result); err != nil {
 			return nil, err
 		}
 		verdicts = append(verdicts, result.Verdict)

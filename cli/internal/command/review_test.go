@@ -47,7 +47,7 @@ func golden(t *testing.T, name, stdout, stderr string, code int) {
 func execute(t *testing.T, stdin string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	var out, err bytes.Buffer
-	code = Execute(t.Context(), Streams{In: strings.NewReader(stdin), Out: &out, Err: &err}, args)
+	code = Execute(t.Context(), Streams{In: strings.NewReader(stdin), Out: &out, Err: &err, Version: "v1.2.3"}, args)
 	return out.String(), err.String(), code
 }
 
@@ -124,7 +124,7 @@ func TestCheck(t *testing.T) {
 }
 
 func TestVersionAndHelp(t *testing.T) {
-	if stdout, _, code := execute(t, "", "version"); code != 0 || !strings.HasPrefix(stdout, "gatefold ") {
+	if stdout, _, code := execute(t, "", "version"); code != 0 || !strings.HasPrefix(stdout, "gatefold v1.2.3 ") {
 		t.Errorf("version: %q, exit code %d", stdout, code)
 	}
 	for name, args := range map[string][]string{

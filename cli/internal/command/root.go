@@ -15,10 +15,12 @@ import (
 	"github.com/gatefold/gatefold/sdk/config"
 )
 
-// Streams are where a command reads and writes.
+// Streams are where a command reads and writes, and what it calls itself.
 type Streams struct {
 	In       io.Reader
 	Out, Err io.Writer
+	// Version is the program's.
+	Version string
 }
 
 // Execute runs the command line and returns the exit code. What went wrong has been said on s.Err.

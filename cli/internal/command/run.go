@@ -79,7 +79,7 @@ func (c *runCommand) run(ctx context.Context) error {
 		Cluster:      in.cluster,
 		Examples:     in.manifests,
 		Once:         c.once,
-		Version:      version(),
+		Version:      c.Version,
 		Out:          c.Out,
 		Logs:         c.Err,
 		Level:        level,

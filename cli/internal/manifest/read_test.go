@@ -68,8 +68,10 @@ func TestProblems(t *testing.T) {
 		"bad item of a list": {"x.yaml", "apiVersion: v1\nkind: List\nitems: [{kind: Pod}]\n", "x.yaml:1: apiVersion is missing or not a text (items[0] of this List)"},
 		"cut off JSON":       {"x.json", "{\n\"kind\": \"Pod\",\n", "x.json:3: not valid JSON: unexpected EOF"},
 		"duplicate name":     {"x.json", "{\"kind\": \"Pod\",\n\"kind\": \"Pod\"}", `x.json:2: not valid JSON: duplicate object member name at /kind`},
-		"all problems of all documents": {"x.yaml", "kind: Pod\n---\nkind: Pod\napiVersion: v1\n",
-			"x.yaml:1: apiVersion is missing or not a text\nx.yaml:3: metadata is missing or not a mapping"},
+		"all problems of all documents": {
+			"x.yaml", "kind: Pod\n---\nkind: Pod\napiVersion: v1\n",
+			"x.yaml:1: apiVersion is missing or not a text\nx.yaml:3: metadata is missing or not a mapping",
+		},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -20,14 +20,12 @@ func TestBuiltIns(t *testing.T) {
 	m := NewMapper(nil)
 	clients := reflect.TypeFor[kubernetes.Interface]()
 	checked := 0
-	for i := range clients.NumMethod() {
-		group := clients.Method(i)
+	for group := range clients.Methods() {
 		if group.Type.NumOut() != 1 || group.Name == "Discovery" {
 			continue
 		}
 		resources := group.Type.Out(0)
-		for j := range resources.NumMethod() {
-			method := resources.Method(j)
+		for method := range resources.Methods() {
 			if method.Name == "RESTClient" {
 				continue
 			}

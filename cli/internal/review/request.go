@@ -5,6 +5,7 @@ package review
 import (
 	"cmp"
 	"fmt"
+	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -69,7 +70,7 @@ func (r *Requests) subject(o manifest.Object) (*subject, error) {
 		Name:            o.Name(),
 		Namespace:       namespace,
 		Operation:       r.Operation,
-		UserInfo:        &admissionv1.UserInfo{Username: r.User, Groups: append(r.Groups[:len(r.Groups):len(r.Groups)], "system:authenticated")},
+		UserInfo:        &admissionv1.UserInfo{Username: r.User, Groups: append(slices.Clip(r.Groups), "system:authenticated")},
 		DryRun:          r.DryRun,
 		Options:         options(r.Operation),
 	}

@@ -92,7 +92,8 @@ func (g *scripted) Validate(ctx context.Context, req *gatewayv1.ValidateRequest)
 	g.Record(ctx, req.GetRequest(), &gatewayv1.Decision{Steps: []*gatewayv1.Step{step}})
 	return &gatewayv1.ValidateResponse{
 		Review: &gatewayv1.Review{Status: &gatewayv1.Status{
-			Message: "policy: label team is missing; policy: image docker.io/evil is not from an allowed registry", Reason: "Invalid", Code: 422}},
+			Message: "policy: label team is missing; policy: image docker.io/evil is not from an allowed registry", Reason: "Invalid", Code: 422,
+		}},
 	}, nil
 }
 
@@ -114,7 +115,7 @@ func readObjects(t *testing.T) []manifest.Object {
 
 func TestFormats(t *testing.T) {
 	objects := readObjects(t)
-	for format, print := range Printers(render.Style{}) {
+	for format, write := range Printers(render.Style{}) {
 		t.Run(format, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
 			for _, o := range objects {
@@ -122,7 +123,7 @@ func TestFormats(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if err := print(&stdout, r); err != nil {
+				if err := write(&stdout, r); err != nil {
 					t.Fatal(err)
 				}
 				if err := r.PrintVerdict(&stderr, render.Style{}); err != nil {

@@ -2,6 +2,7 @@ package stack
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/gatefold/gatefold/gateway"
@@ -43,7 +44,6 @@ func (o Offline) Run(ctx context.Context, use func(context.Context, *gateway.Gat
 		if err != nil {
 			return fmt.Errorf("starting the gate: %w", err)
 		}
-		defer gate.Close()
-		return use(ctx, gate)
+		return errors.Join(use(ctx, gate), gate.Close())
 	})
 }

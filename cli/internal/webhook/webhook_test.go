@@ -63,8 +63,10 @@ func TestClient(t *testing.T) {
 		},
 		"denied": {
 			code: 200, body: answer(`{"uid":"u1","allowed":false,"status":{"message":"no","reason":"Invalid","code":422,"details":{"causes":[{"reason":"FieldValueInvalid","message":"m","field":"f"}]}}}`),
-			want: &gatewayv1.Review{Uid: "u1", Status: &gatewayv1.Status{Message: "no", Reason: "Invalid", Code: 422,
-				Causes: []*admissionv1.Cause{{Reason: "FieldValueInvalid", Message: "m", Field: "f"}}}},
+			want: &gatewayv1.Review{Uid: "u1", Status: &gatewayv1.Status{
+				Message: "no", Reason: "Invalid", Code: 422,
+				Causes: []*admissionv1.Cause{{Reason: "FieldValueInvalid", Message: "m", Field: "f"}},
+			}},
 		},
 		"a failure in words":        {code: 500, body: "backend identity: down\n", wantErr: "HTTP 500: backend identity: down"},
 		"a failure as status":       {code: 504, body: `{"kind":"Status","message":"too late"}`, wantErr: "HTTP 504: too late"},

@@ -7,8 +7,10 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/go-logr/logr"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 )
 
 // ControlPlaneConfig says what is special about the kube-apiserver of a test.
@@ -57,6 +59,7 @@ func StartControlPlane(c ControlPlaneConfig) (*ControlPlane, error) {
 		Set("admission-control-config-file", admission).
 		// envtest switches it off; pods get their token volume from it, as everywhere.
 		Set("disable-admission-plugins", "StorageObjectInUseProtection")
+	ctrllog.SetLogger(logr.Discard()) // envtest speaks through this global, and complains when nobody has set it
 	config, err := env.Start()
 	if err != nil {
 		return nil, fmt.Errorf("starting the control plane: %w", err)

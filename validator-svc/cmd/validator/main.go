@@ -29,7 +29,7 @@ func main() {
 // run returns the exit code: 0 after a drain, 1 for a failure, 2 for bad usage or configuration.
 func run(ctx context.Context, args []string) int {
 	opts := validatorsvc.Options{Version: version}
-	usage := true // until the command runs, every error is one of usage
+	usage := true // until the command runs
 	command := &cobra.Command{
 		Use: "validator --config FILE", Short: "Serve validators: policies that accept or refuse objects",
 		Long: "Serves the validators that the file's ValidatorConfig names, over gRPC, to the gate. The file and\n" +
@@ -48,15 +48,15 @@ func run(ctx context.Context, args []string) int {
 	flags.BoolVar(&opts.Source.InCluster, "in-cluster", false, "watch the namespaces of the cluster the service runs in")
 	flags.StringSliceVar(&opts.Source.ObjectFiles, "objects", nil, "files with the namespaces to know, instead of a cluster")
 	command.MarkFlagsMutuallyExclusive("kubeconfig", "in-cluster", "objects")
-	_ = command.MarkFlagRequired("config") // it is there: two lines up
+	_ = command.MarkFlagRequired("config") // the flag is there: some lines up
 	command.SetArgs(args)
-	if err := command.ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "validator:", err)
-		var problems config.Problems
-		if usage || errors.As(err, &problems) || errors.Is(err, fs.ErrNotExist) {
-			return 2
-		}
-		return 1
+	err := command.ExecuteContext(ctx)
+	if err == nil {
+		return 0
 	}
-	return 0
+	fmt.Fprintln(os.Stderr, "validator:", err)
+	if _, bad := errors.AsType[config.Problems](err); bad || usage || errors.Is(err, fs.ErrNotExist) {
+		return 2
+	}
+	return 1
 }

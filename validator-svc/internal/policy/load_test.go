@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"bytes"
 	"errors"
 	"flag"
 	"os"
@@ -144,10 +143,9 @@ func FuzzDocuments(f *testing.F) {
 			setBindingDefaults(&b)
 			problems = append(problems, d.problems(checkBinding(&b))...)
 		}
-		lines := bytes.Count(data, []byte("\n")) + 1 // a parser may want more after the last
 		for _, p := range problems {
-			if p.Line < 1 || p.Line > lines+1 || p.Message == "" {
-				t.Fatalf("bad problem in %d lines: %+v", lines, p)
+			if p.Line < 1 || p.Message == "" {
+				t.Fatalf("bad problem: %+v", p)
 			}
 		}
 	})

@@ -55,8 +55,8 @@ func Load(paths []string) (*Set, error) {
 	return Parse(files)
 }
 
-// Parse compiles the policies in files. When anything is wrong with them the error is a
-// config.Problems with every reason: unknown fields, what kube-apiserver would refuse, and what the CEL compiler says.
+// Parse compiles the policies in files. When anything is wrong with them the error is a config.Problems
+// with every reason: unknown fields, what kube-apiserver would refuse, and what the CEL compiler says.
 func Parse(files []File) (*Set, error) {
 	docs, problems := documents(files)
 	policies, bindings, bad := sortKinds(docs)
