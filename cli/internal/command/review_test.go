@@ -80,6 +80,8 @@ func TestReview(t *testing.T) {
 		"missing-config":  {args: []string{"-f", "testdata/pod.yaml", "--config", "testdata/nowhere.yaml"}},
 		"bad-config":      {args: []string{"-f", "testdata/pod.yaml", "--config", "testdata/bad-config.yaml"}},
 		"bad-policy":      {args: []string{"-f", "testdata/pod.yaml", "--config", "testdata/bad-policy.yaml"}},
+		"broken-config":     {args: []string{"-f", "testdata/pod.yaml", "--config", "testdata/broken-config.yaml"}},
+		"bad-expression":    {args: []string{"-f", "testdata/pod.yaml", "--config", "testdata/bad-expression.yaml"}},
 		"bad-manifest":    {stdin: "apiVersion: v1\nkind: Pod\n", args: []string{"--config", configFile, "-f", "-", "-f", "testdata/nowhere.yaml"}},
 		"bad-api-version": {stdin: "apiVersion: a/b/c\nkind: Pod\nmetadata: {name: a}\n", args: []string{"--config", configFile, "-f", "-"}},
 		"bad-object":      {stdin: "apiVersion: v1\nkind: Namespace\nmetadata: {name: a, labels: [x]}\n", args: []string{"--config", configFile, "-f", "-"}},

@@ -60,7 +60,8 @@ func check(n *tree.Node) error {
 		return fmt.Errorf("metadata is missing or not a mapping")
 	}
 	for _, name := range []string{"name", "namespace", "generateName"} {
-		if v := meta.Get(name); v != nil && v.Kind != tree.String {
+		// null is absent, and what a template leaves behind where a value is not set
+		if v := meta.Get(name); v != nil && v.Kind != tree.String && v.Text != "null" {
 			return fmt.Errorf("metadata.%s is %s, not a text; put it in quotes", name, v.JSON())
 		}
 	}

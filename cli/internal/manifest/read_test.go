@@ -28,6 +28,11 @@ func TestRead(t *testing.T) {
 			paths: []string{"testdata/folder"},
 			want:  []string{"testdata/folder/a.yml:1 pod/flow", "testdata/folder/b.json:1 pod/a", "testdata/folder/b.json:3 pod/b"},
 		},
+		"null is absent": {
+			paths: []string{"-"},
+			stdin: "kind: Pod\napiVersion: v1\nmetadata: {name: x, namespace: , generateName: null}\n",
+			want:  []string{"stdin:1 pod/x"},
+		},
 		"standard input": {
 			paths: []string{"-", "testdata/folder/a.yml"},
 			stdin: "\ufeff\nkind: Pod\napiVersion: v1\nmetadata: {name: x}\n",

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/gatefold/gatefold/cli/internal/exit"
 	"github.com/gatefold/gatefold/gateway"
 	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
 	gatewayv1 "github.com/gatefold/gatefold/proto/gen/gatefold/gateway/v1"
@@ -42,7 +43,7 @@ func (o Offline) Run(ctx context.Context, use func(context.Context, *gateway.Gat
 			Config: o.Config.Gateway, Cluster: o.Cluster, Telemetry: o.Telemetry, DialInproc: services.Dial, OnDecision: o.OnDecision,
 		})
 		if err != nil {
-			return fmt.Errorf("starting the gate: %w", err)
+			return exit.UsageError(fmt.Errorf("%s: %w", o.Config.File, err)) // a selector or an expression that does not compile
 		}
 		return errors.Join(use(ctx, gate), gate.Close())
 	})

@@ -32,9 +32,8 @@ func run(ctx context.Context, args []string) int {
 	usage := true // until the command runs
 	command := &cobra.Command{
 		Use: "validator --config FILE", Short: "Serve validators: policies that accept or refuse objects",
-		Long: "Serves the validators that the file's ValidatorConfig names, over gRPC, to the gate. The file and\n" +
-			"the policies are watched: a good change takes effect, a bad one is logged. Telemetry is exported\n" +
-			"as the OTEL_* variables say. Namespaces come with the request, or else from one of:",
+		Long: "Serves the validators of the file's ValidatorConfig to the gate, over gRPC. The file and the policies\n" +
+			"are watched: a good change takes effect, a bad one is logged. OTEL_* variables say where telemetry goes.",
 		Example: "  validator --config gatefold.yaml", Version: version, Args: cobra.NoArgs,
 		SilenceUsage: true, SilenceErrors: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
