@@ -36,15 +36,15 @@ func Load[T any, P interface {
 
 // Parse returns the document of the given kind from data, a stream of YAML documents, with its defaults
 // set and its paths resolved against the folder of name, the path of the file that data came from.
-// Documents of the sibling kinds are skipped unread. When anything is wrong the error is an *InvalidError
-// with every reason: unknown and duplicate keys, wrong types, and what Validate says.
+// Documents of the sibling kinds are skipped unread. When anything is wrong the error is Problems, with
+// every reason: unknown and duplicate keys, wrong types, and what Validate says.
 func Parse[T any, P interface {
 	*T
 	Document
 }](name string, data []byte, kind string) (P, error) {
 	document, problems := find(name, data, kind)
 	if document == nil {
-		return nil, &InvalidError{problems}
+		return nil, problems
 	}
 
 	r := newReader(name)
@@ -65,7 +65,7 @@ func Parse[T any, P interface {
 	problems = append(problems, r.problems...)
 	if len(problems) > 0 {
 		slices.SortStableFunc(problems, func(a, b Problem) int { return a.Line - b.Line })
-		return nil, &InvalidError{problems}
+		return nil, problems
 	}
 	return config, nil
 }
@@ -101,21 +101,8 @@ func (p Problem) Error() string {
 	return fmt.Sprintf("%s:%d: %s: %s", p.File, p.Line, p.Path, p.Message)
 }
 
-// InvalidError is the error of Parse and Load for a file that could be read and is not right. It wraps its
-// Problems, so errors.As finds either.
-type InvalidError struct {
-	// Problems is what is wrong; at least one.
-	Problems Problems
-}
-
-// Error has one line for each problem.
-func (e *InvalidError) Error() string { return e.Problems.Error() }
-
-// Unwrap returns the problems.
-func (e *InvalidError) Unwrap() error { return e.Problems }
-
 // Problems is everything that is wrong with a configuration file, in the order of its lines; len counts
-// them.
+// them, at least one. It is the error of Parse and Load for a file that could be read and is not right.
 type Problems []Problem //nolint:errname // the report, of which Problem is one line
 
 // Error has one line for each problem.

@@ -12,11 +12,11 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 	admissionv1 "k8s.io/api/admission/v1"
 	corev1 "k8s.io/api/core/v1"
 	k8sruntime "k8s.io/apimachinery/pkg/runtime"
@@ -74,7 +74,7 @@ func runControl(text string) error {
 		Addr: c.Address, Handler: mux,
 		TLSConfig: &tls.Config{ClientCAs: authorities, ClientAuth: tls.RequireAndVerifyClientCert},
 	}
-	admin := &http.Server{Addr: c.Admin, Handler: http.HandlerFunc(serveMemory)}
+	admin := &http.Server{Addr: c.Admin, Handler: promhttp.Handler()}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	go func() {
@@ -86,13 +86,6 @@ func runControl(text string) error {
 		return fmt.Errorf("control: %w", err)
 	}
 	return nil
-}
-
-// serveMemory speaks of memory as the programs under test do.
-func serveMemory(w http.ResponseWriter, _ *http.Request) {
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	_, _ = fmt.Fprintf(w, "%s %d\n%s %d\n", allocationsMetric, m.Mallocs, allocatedMetric, m.TotalAlloc)
 }
 
 // newControl is what most webhooks are: controller-runtime's handler, the pod decoded into its Go type,
