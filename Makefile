@@ -145,10 +145,10 @@ generate-check: $(PROTOC) $(BUF_STAMP) ## Check that the generated code is curre
 
 .PHONY: modcheck
 modcheck: ## Check that each module builds by itself, is tidy, and agrees with the others on versions
-	@for module in $(MODULES); do \
-	  echo "$$module builds by itself and is tidy"; \
-	  GOWORK=off go -C $$module build ./... && GOWORK=off go -C $$module mod tidy -diff; \
-	done
+	@echo "building each module by itself, and checking that it is tidy"
+	@failed=; for module in $(MODULES); do \
+	  GOWORK=off go -C $$module build ./... && GOWORK=off go -C $$module mod tidy -diff || failed="$$failed $$module"; \
+	done; [ -z "$$failed" ] || { echo "not in order:$$failed"; exit 1; }
 	@awk '/^\t/ && $$2 ~ /^v/ { if (!($$1 in seen)) { seen[$$1] = $$2; where[$$1] = FILENAME } \
 	  else if (seen[$$1] != $$2) { bad = 1; print FILENAME ": " $$1 " " $$2 ", but " where[$$1] " has " seen[$$1] } } \
 	  END { if (bad) print "run go work sync, then go mod tidy in each module"; exit bad }' $(MODULES:%=%/go.mod)
@@ -157,7 +157,7 @@ modcheck: ## Check that each module builds by itself, is tidy, and agrees with t
 links-check:
 	@echo "checking the links between Markdown files"
 	@git ls-files --cached --others --exclude-standard -- '*.md' | while read -r file; do \
-	  { grep -oE '\]\([^)#: ]+' "$$file" || true; } | cut -c3- | while read -r link; do \
+	  { grep -oE '\]\([^)# ]+' "$$file" || true; } | cut -c3- | { grep -v '^[a-z]*:' || true; } | while read -r link; do \
 	    [ -e "$$(dirname $$file)/$$link" ] || echo "$$file: $$link does not exist"; \
 	  done; \
 	done | tee $(TMP)/links

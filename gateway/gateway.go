@@ -5,7 +5,9 @@ package gateway
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"net"
+	"os"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -62,7 +64,16 @@ type Options struct {
 // LoadConfig reads the GatewayConfig of a file. The error lists everything that is wrong with it, each with
 // its line.
 func LoadConfig(path string) (*Config, error) {
-	doc, err := sdkconfig.Load[document](path, sdkconfig.GatewayConfig)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the configuration: %w", err)
+	}
+	return ParseConfig(path, data)
+}
+
+// ParseConfig is LoadConfig of data, which came from the file called path.
+func ParseConfig(path string, data []byte) (*Config, error) {
+	doc, err := sdkconfig.Parse[document](path, data, sdkconfig.GatewayConfig)
 	if err != nil {
 		return nil, err
 	}

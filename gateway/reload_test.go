@@ -163,7 +163,7 @@ func TestReload(t *testing.T) {
 
 	writeConfig(t, dir, fmt.Sprintf(reloadable, 7, "first"))
 	eventually(t, "the mended configuration takes effect", patched("/metadata/labels/first"))
-	eventually(t, "it is said that a part of it needs a restart", func() bool { return log.has("take effect when the gate is started again") })
+	eventually(t, "it is said that a part of it needs a restart", func() bool { return log.has("start the program again for the rest") })
 }
 
 // TestDrain stops a gate under load, as a rolling update does, and counts the requests that fail. A client

@@ -8,6 +8,7 @@ import (
 
 	"github.com/gatefold/gatefold/sdk/admin"
 	sdkconfig "github.com/gatefold/gatefold/sdk/config"
+	"github.com/gatefold/gatefold/sdk/reload"
 	"github.com/gatefold/gatefold/sdk/run"
 	"github.com/gatefold/gatefold/sdk/telemetry"
 	"github.com/gatefold/gatefold/sdk/tlsfile"
@@ -18,13 +19,6 @@ import (
 // Run serves a gate until ctx is done, and drains it then. It returns nil after a drain, and an error when
 // the gate could not be started or could not go on.
 func Run(ctx context.Context, opts Options) (err error) {
-	var watcher *sdkconfig.Watcher
-	if opts.Config == nil {
-		// Before the file is read, so that no change falls between the two.
-		if watcher, err = sdkconfig.NewWatcher(opts.ConfigFile); err != nil {
-			return err
-		}
-	}
 	if opts.Telemetry == nil {
 		opts.Telemetry, err = telemetry.New(ctx, telemetry.Config{Service: "gatefold-gateway", Version: opts.Version})
 		if err != nil {
@@ -32,6 +26,11 @@ func Run(ctx context.Context, opts Options) (err error) {
 		}
 		defer func() { err = errors.Join(err, opts.Telemetry.Shutdown(ctx)) }()
 	}
+	follower, err := reload.New(opts.ConfigFile, opts.Telemetry)
+	if err != nil {
+		return err
+	}
+	defer follower.Close()
 	gate, err := New(ctx, opts)
 	if err != nil {
 		return err
@@ -69,7 +68,7 @@ func Run(ctx context.Context, opts Options) (err error) {
 	return run.Tasks(ctx,
 		gate.cluster.Run,
 		followFiles,
-		func(ctx context.Context) error { return gate.reload(ctx, watcher, opts.ConfigFile) },
+		func(ctx context.Context) error { return follower.Run(ctx, gate.reload(opts.ConfigFile)) },
 		func(ctx context.Context) error {
 			return admin.Serve(ctx, admin.Config{
 				Address: gate.cfg.Admin.Address, Listener: opts.AdminListener, Metrics: opts.Telemetry.Metrics,
@@ -105,27 +104,20 @@ func listenTLS(l *sdkconfig.Listen, tel *telemetry.Telemetry) (*tlsfile.Server, 
 	return tlsfile.NewServer(files)
 }
 
-// reload applies the configuration file whenever it changes, until ctx is done. Backends change at once;
-// where the gate listens and what its limits are, it keeps until it is started again.
-func (g *Gate) reload(ctx context.Context, watcher *sdkconfig.Watcher, path string) error {
-	if watcher == nil {
-		return nil
-	}
-	logger := g.telemetry.Logger
-	return watcher.Run(ctx, func() {
-		cfg, err := LoadConfig(path)
-		if err == nil {
-			err = g.apply(cfg)
-		}
+// reload returns how the gate takes up its file. Backends change at once; where the gate listens and what its
+// limits are, it keeps until it is started again.
+func (g *Gate) reload(file string) reload.Apply {
+	return func(context.Context, func(...string)) (restart string, err error) {
+		cfg, err := LoadConfig(file)
 		if err != nil {
-			logger.ErrorContext(ctx, "the configuration changed and cannot be used; the last good one stays in force", "file", path, "error", err.Error())
-			g.recorder.Reload(ctx, false)
-			return
+			return "", err
 		}
-		g.recorder.Reload(ctx, true)
-		logger.InfoContext(ctx, "configuration reloaded", "file", path, "backends", len(cfg.Backends))
+		if err := g.apply(cfg); err != nil {
+			return "", err
+		}
 		if g.cfg.NeedsRestart(cfg) {
-			logger.WarnContext(ctx, "listen, grpc, admin, limits or drainSeconds changed too; they take effect when the gate is started again", "file", path)
+			restart = "listen, grpc, admin, limits or drainSeconds"
 		}
-	})
+		return restart, nil
+	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/gatefold/gatefold/sdk/admin"
 	"github.com/gatefold/gatefold/sdk/cluster"
 	"github.com/gatefold/gatefold/sdk/config"
+	"github.com/gatefold/gatefold/sdk/reload"
 	"github.com/gatefold/gatefold/sdk/run"
 	"github.com/gatefold/gatefold/sdk/telemetry"
 )
@@ -57,14 +58,18 @@ func Run(ctx context.Context, opts Options) (err error) {
 		}
 		defer func() { err = errors.Join(err, opts.Telemetry.Shutdown(ctx)) }()
 	}
-	l, err := newLoader(opts)
+	follower, err := reload.New(opts.ConfigFile, opts.Telemetry)
 	if err != nil {
 		return err
 	}
-	defer l.close() // frees the watch where follow never ran
-	cfg := l.config
-
-	tasks := []func(context.Context) error{l.follow}
+	defer follower.Close()
+	cfg := opts.Config
+	if cfg == nil {
+		if cfg, err = LoadConfig(opts.ConfigFile); err != nil {
+			return err
+		}
+	}
+	var tasks []func(context.Context) error
 	state := opts.Cluster
 	if state == nil {
 		state, err = opts.Source.Open(cluster.Options{Watch: watched(cfg), Logger: opts.Telemetry.Logger})
@@ -73,7 +78,12 @@ func Run(ctx context.Context, opts Options) (err error) {
 		}
 		tasks = append(tasks, state.Run)
 	}
-	if err := l.serveFrom(state); err != nil {
+	lookup, err := serviceAccounts(state, opts)
+	if err != nil {
+		return err
+	}
+	mutators, err := newHandlers(opts.ConfigFile, cfg, lookup)
+	if err != nil {
 		return err
 	}
 	serving := sdk.Config{
@@ -81,7 +91,7 @@ func Run(ctx context.Context, opts Options) (err error) {
 		Listen:    cfg.Listen,
 		Listener:  opts.Listener,
 		Admin:     cfg.Admin,
-		Mutators:  l.handlers(),
+		Mutators:  mutators.served(),
 		Ready:     []admin.Check{{Name: "cluster", Check: state.Ready}},
 		SelfTest:  selfTest(cfg),
 		Telemetry: opts.Telemetry,
@@ -89,7 +99,10 @@ func Run(ctx context.Context, opts Options) (err error) {
 	if opts.Listener != nil {
 		serving.Listen, serving.Admin = config.Listen{}, config.Admin{}
 	}
-	tasks = append(tasks, func(ctx context.Context) error { return sdk.Serve(ctx, serving) })
+	tasks = append(tasks,
+		func(ctx context.Context) error { return follower.Run(ctx, mutators.reload) },
+		func(ctx context.Context) error { return sdk.Serve(ctx, serving) },
+	)
 	if err := run.Tasks(ctx, tasks...); err != nil {
 		return fmt.Errorf("running the mutator: %w", err)
 	}

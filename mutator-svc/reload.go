@@ -2,29 +2,20 @@ package mutatorsvc
 
 import (
 	"context"
-	"fmt"
 	"reflect"
 	"slices"
 	"sync/atomic"
 
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/metric"
-
 	"github.com/gatefold/gatefold/sdk"
-	"github.com/gatefold/gatefold/sdk/cluster"
-	"github.com/gatefold/gatefold/sdk/config"
 
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity"
 	"github.com/gatefold/gatefold/mutator-svc/internal/labels"
 )
 
-// loader reads the configuration, first and whenever its file changes, and keeps the mutators that it
-// makes.
-type loader struct {
-	opts            Options
-	config          *Config         // in force
-	watcher         *config.Watcher // nil: nothing is watched
-	reloads         metric.Int64Counter
+// handlers are the mutators that the service serves, as the configuration in force makes them.
+type handlers struct {
+	file            string  // empty: the configuration was given
+	config          *Config // as the service was started
 	serviceAccounts identity.ServiceAccounts
 	mutators        map[string]*replaceable
 }
@@ -37,97 +28,49 @@ func (r *replaceable) Mutate(ctx context.Context, req *sdk.Request) (*sdk.Mutati
 	return (*r.current.Load()).Mutate(ctx, req)
 }
 
-func newLoader(opts Options) (*loader, error) {
-	reloads, err := opts.Telemetry.MeterProvider.Meter(scope).Int64Counter("gatefold.config.reloads",
-		metric.WithDescription("Changes of the configuration file, and whether they could be used."))
-	if err != nil {
-		return nil, fmt.Errorf("making metrics: %w", err)
+// newHandlers returns the mutators of cfg.
+func newHandlers(file string, cfg *Config, serviceAccounts identity.ServiceAccounts) (*handlers, error) {
+	h := &handlers{file: file, config: cfg, serviceAccounts: serviceAccounts, mutators: map[string]*replaceable{}}
+	for _, name := range cfg.Mutators {
+		h.mutators[name] = &replaceable{}
 	}
-	l := &loader{opts: opts, config: opts.Config, reloads: reloads, mutators: map[string]*replaceable{}}
-	if opts.Config != nil {
-		return l, nil
-	}
-	// Watched from before it is read, so that no change falls between the two.
-	if l.watcher, err = config.NewWatcher(opts.ConfigFile); err != nil {
-		return nil, err
-	}
-	if l.config, err = LoadConfig(opts.ConfigFile); err != nil {
-		l.close()
-		return nil, err
-	}
-	return l, nil
+	return h, h.use(cfg)
 }
 
-// serveFrom makes the mutators for the first time.
-func (l *loader) serveFrom(state *cluster.Cluster) (err error) {
-	if l.serviceAccounts, err = serviceAccounts(state, l.opts); err != nil {
-		return err
+// served is what sdk.Serve serves.
+func (h *handlers) served() map[string]sdk.Mutator {
+	served := map[string]sdk.Mutator{}
+	for name, mutator := range h.mutators {
+		served[name] = mutator
 	}
-	for _, name := range l.config.Mutators {
-		l.mutators[name] = &replaceable{}
-	}
-	return l.use(l.config)
-}
-
-// handlers is what sdk.Serve serves.
-func (l *loader) handlers() map[string]sdk.Mutator {
-	handlers := map[string]sdk.Mutator{}
-	for name, mutator := range l.mutators {
-		handlers[name] = mutator
-	}
-	return handlers
+	return served
 }
 
 // use puts cfg in force, all of it or, with an error, nothing.
-func (l *loader) use(cfg *Config) error {
+func (h *handlers) use(cfg *Config) error {
 	stamp, err := labels.New(cfg.Labels)
 	if err != nil {
 		return err
 	}
-	made := map[string]sdk.Mutator{Labels: stamp, Identity: identity.New(cfg.Identity, l.serviceAccounts)}
-	for name, mutator := range l.mutators {
+	made := map[string]sdk.Mutator{Labels: stamp, Identity: identity.New(cfg.Identity, h.serviceAccounts)}
+	for name, mutator := range h.mutators {
 		next := made[name]
 		mutator.current.Store(&next)
 	}
-	l.config = cfg
 	return nil
 }
 
-// follow applies changes until ctx is done.
-func (l *loader) follow(ctx context.Context) error {
-	if l.watcher == nil {
-		<-ctx.Done()
-		return nil
-	}
-	watcher := l.watcher
-	l.watcher = nil // Run frees it
-	return watcher.Run(ctx, func() { l.reload(ctx) })
-}
-
-// reload puts the file as it is now in force; or, when anything is wrong, says so and changes nothing.
-func (l *loader) reload(ctx context.Context) {
-	logger, before := l.opts.Telemetry.Logger, l.config
-	cfg, err := LoadConfig(l.opts.ConfigFile)
-	if err == nil {
-		err = l.use(cfg)
-	}
-	l.reloads.Add(ctx, 1, metric.WithAttributes(attribute.Bool("good", err == nil)))
+// reload is a reload.Apply.
+func (h *handlers) reload(context.Context, func(...string)) (restart string, err error) {
+	cfg, err := LoadConfig(h.file)
 	if err != nil {
-		logger.ErrorContext(ctx, "configuration not reloaded: the last good one stays in force", "file", l.opts.ConfigFile, "error", err.Error())
-		return
+		return "", err
 	}
-	logger.InfoContext(ctx, "configuration reloaded", "file", l.opts.ConfigFile)
-	if !reflect.DeepEqual(cfg.Listen, before.Listen) || cfg.Admin != before.Admin || !slices.Equal(cfg.Mutators, before.Mutators) {
-		logger.WarnContext(ctx, "listen, admin or mutators have changed: that takes effect when the service is started again", "file", l.opts.ConfigFile)
+	if err := h.use(cfg); err != nil {
+		return "", err
 	}
-}
-
-// close frees the watch of a service that will not run.
-func (l *loader) close() {
-	if l.watcher == nil {
-		return
+	if !reflect.DeepEqual(cfg.Listen, h.config.Listen) || cfg.Admin != h.config.Admin || !slices.Equal(cfg.Mutators, h.config.Mutators) {
+		restart = "listen, admin or mutators"
 	}
-	ended, cancel := context.WithCancel(context.Background())
-	cancel()
-	_ = l.watcher.Run(ended, func() {}) // returns nil for a context that is done
+	return restart, nil
 }

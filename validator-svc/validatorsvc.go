@@ -12,6 +12,7 @@ import (
 	"github.com/gatefold/gatefold/sdk/admin"
 	"github.com/gatefold/gatefold/sdk/cluster"
 	"github.com/gatefold/gatefold/sdk/config"
+	"github.com/gatefold/gatefold/sdk/reload"
 	"github.com/gatefold/gatefold/sdk/run"
 	"github.com/gatefold/gatefold/sdk/telemetry"
 )
@@ -61,12 +62,20 @@ func Run(ctx context.Context, opts Options) (err error) {
 		}
 		tasks = append(tasks, opts.Cluster.Run)
 	}
-	l, err := newLoader(opts)
+	follower, err := reload.New(opts.ConfigFile, opts.Telemetry)
 	if err != nil {
 		return err
 	}
-	cfg, err := l.start(ctx)
-	if err != nil {
+	defer follower.Close()
+	cfg := opts.Config
+	if cfg == nil {
+		if cfg, err = LoadConfig(opts.ConfigFile); err != nil {
+			return err
+		}
+	}
+	follower.Also(cfg.Policy.Paths...)
+	l := &loader{file: opts.ConfigFile, config: cfg, policies: &policies{cluster: opts.Cluster}, logger: opts.Telemetry.Logger}
+	if err := l.use(ctx, cfg); err != nil {
 		return err
 	}
 	serving := sdk.Config{
@@ -81,7 +90,10 @@ func Run(ctx context.Context, opts Options) (err error) {
 	if opts.Listener != nil {
 		serving.Listen, serving.Admin = config.Listen{}, config.Admin{}
 	}
-	tasks = append(tasks, l.follow, func(ctx context.Context) error { return sdk.Serve(ctx, serving) })
+	tasks = append(tasks,
+		func(ctx context.Context) error { return follower.Run(ctx, l.reload) },
+		func(ctx context.Context) error { return sdk.Serve(ctx, serving) },
+	)
 	if err := run.Tasks(ctx, tasks...); err != nil {
 		return fmt.Errorf("running the validator: %w", err)
 	}

@@ -22,48 +22,47 @@ const (
 	poll = 10 * time.Second
 )
 
-// Watch calls onChange after the content at path has changed, until ctx is done; it then returns nil.
-// path is a file, or a folder of which the files directly in it count. A change that was made before the
-// call is not seen; NewWatcher closes that gap.
-func Watch(ctx context.Context, path string, onChange func()) error {
-	w, err := NewWatcher(path)
-	if err != nil {
-		return err
-	}
-	return w.Run(ctx, onChange)
-}
-
 // Watcher notices changes of files by their content, whichever way they are replaced: written in place,
 // renamed over, or through the symbolic links that kubelet swaps in a ConfigMap volume.
 type Watcher struct {
+	file   string
 	paths  []string
 	seen   [sha256.Size]byte
 	events *fsnotify.Watcher
 }
 
-// NewWatcher returns a Watcher for changes from now on. Run must be called: it frees the watch. Call
-// NewWatcher before reading the files, so that no change falls between the two.
-func NewWatcher(paths ...string) (*Watcher, error) {
+// NewWatcher returns a Watcher of the changes of a file from now on. Call it before reading the file, so
+// that no change falls between the two, and close it in the end.
+func NewWatcher(file string) (*Watcher, error) {
 	events, err := fsnotify.NewWatcher()
 	if err != nil {
-		return nil, fmt.Errorf("watching %s: %w", strings.Join(paths, ", "), err)
+		return nil, fmt.Errorf("watching %s: %w", file, err)
 	}
-	for _, path := range paths {
+	w := &Watcher{file: file, events: events}
+	w.Also()
+	return w, nil
+}
+
+// Also makes the Watcher watch paths beside its file, instead of those it was given before. A path is a
+// file, or a folder of which the files directly in it count; one that does not exist yet counts as changed
+// when it appears. It must not be called while Run is running, except from onChange.
+func (w *Watcher) Also(paths ...string) {
+	w.paths = append([]string{w.file}, paths...)
+	for _, path := range w.paths {
 		folder := path
 		if info, err := os.Stat(path); err != nil || !info.IsDir() {
 			folder = filepath.Dir(path) // a watch on the file itself ends when it is replaced
 		}
-		if err := events.Add(folder); err != nil {
-			_ = events.Close() // the first error says more
-			return nil, fmt.Errorf("watching %s: %w", folder, err)
-		}
+		_ = w.events.Add(folder) // without events the change is found by polling
 	}
-	return &Watcher{paths: paths, seen: fingerprint(paths), events: events}, nil
+	w.seen = fingerprint(w.paths)
 }
+
+// Close frees the watch. It may be called more than once, and after Run.
+func (w *Watcher) Close() { _ = w.events.Close() } // nothing is lost with it
 
 // Run calls onChange after each change, one call at a time, until ctx is done; it then returns nil.
 func (w *Watcher) Run(ctx context.Context, onChange func()) error {
-	defer func() { _ = w.events.Close() }() // nothing is lost with it
 	ticker := time.NewTicker(poll)
 	defer ticker.Stop()
 	settled := time.NewTimer(poll)

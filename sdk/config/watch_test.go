@@ -15,12 +15,14 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // watch starts a Watcher and returns the channel of its calls.
-func watch(t *testing.T, paths ...string) <-chan struct{} {
+func watch(t *testing.T, file string, also ...string) <-chan struct{} {
 	t.Helper()
-	w, err := config.NewWatcher(paths...)
+	w, err := config.NewWatcher(file)
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(w.Close)
+	w.Also(also...)
 	ctx, cancel := context.WithCancel(t.Context())
 	changes, done := make(chan struct{}, 10), make(chan error)
 	go func() { done <- w.Run(ctx, func() { changes <- struct{}{} }) }()
@@ -115,7 +117,8 @@ func TestWatch(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()
-			changes := watch(t, c.prepare(t, dir))
+			watched := c.prepare(t, dir)
+			changes := watch(t, filepath.Join(dir, "other"), watched)
 			c.change(t, dir)
 			select {
 			case <-changes:
@@ -150,8 +153,34 @@ func TestWatchContent(t *testing.T) {
 	}
 }
 
-func TestWatchNowhere(t *testing.T) {
-	if err := config.Watch(t.Context(), filepath.Join(t.TempDir(), "absent", "c.yaml"), func() {}); err == nil {
-		t.Error("no error for a folder that does not exist")
+// TestWatchOthers changes what is watched beside the file, as a configuration does that names other folders.
+func TestWatchOthers(t *testing.T) {
+	dir := t.TempDir()
+	file, first, second := filepath.Join(dir, "c.yaml"), filepath.Join(dir, "first"), filepath.Join(dir, "second")
+	write(t, file, "1")
+	mkdir(t, first)
+	mkdir(t, second)
+	w, err := config.NewWatcher(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.Close)
+	w.Also(first)
+	changes := make(chan struct{}, 10)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() {
+		done <- w.Run(ctx, func() {
+			w.Also(second)
+			changes <- struct{}{}
+		})
+	}()
+	write(t, filepath.Join(first, "p.yaml"), "1")
+	<-changes
+	write(t, filepath.Join(second, "p.yaml"), "1")
+	<-changes
+	cancel()
+	if err := <-done; err != nil {
+		t.Errorf("Run: %v", err)
 	}
 }

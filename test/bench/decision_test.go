@@ -90,31 +90,48 @@ func (x *bench) startControls(b *testing.B) func(path string) contender {
 	}
 }
 
+// programs is where and with what configuration the gate and its mutator run.
+type programs struct {
+	gateway, gatewayAdmin, gatewayConfig string
+	mutator, mutatorAdmin, mutatorConfig string
+	objects                              string
+}
+
+func (x *bench) programs(b *testing.B) programs {
+	b.Helper()
+	p := programs{
+		gateway: must(harness.FreeAddress())(b), gatewayAdmin: must(harness.FreeAddress())(b),
+		mutator: must(harness.FreeAddress())(b), mutatorAdmin: must(harness.FreeAddress())(b),
+		objects: must(filepath.Abs(filepath.Join("testdata", "objects.yaml")))(b),
+	}
+	p.mutatorConfig = must(harness.Render(filepath.Join("testdata", "mutator.yaml"), x.dir, map[string]any{
+		"Address": p.mutator, "Admin": p.mutatorAdmin, "CAFile": x.pki.CAFile, "Server": must(x.pki.Server("mutator"))(b),
+	}))(b)
+	p.gatewayConfig = must(harness.Render(filepath.Join("testdata", "gateway.yaml"), x.dir, map[string]any{
+		"Address": p.gateway, "Admin": p.gatewayAdmin, "CAFile": x.pki.CAFile, "Mutator": p.mutator,
+		"Server": must(x.pki.Server("gateway"))(b), "Client": must(x.pki.Client("gateway"))(b),
+	}))(b)
+	return p
+}
+
+// env makes a program export one trace in a hundred.
+func (x *bench) env() []string {
+	return append(x.collector.Env(), "OTEL_TRACES_SAMPLER=parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG=0.01")
+}
+
 func (x *bench) startGate(b *testing.B) contender {
 	b.Helper()
 	binaries := must(harness.Build(b.Context(), x.dir))(b)
-	mutator, mutatorAdmin := must(harness.FreeAddress())(b), must(harness.FreeAddress())(b)
-	gateway, gatewayAdmin := must(harness.FreeAddress())(b), must(harness.FreeAddress())(b)
-	mutatorConfig := must(harness.Render(filepath.Join("testdata", "mutator.yaml"), x.dir, map[string]any{
-		"Address": mutator, "Admin": mutatorAdmin, "CAFile": x.pki.CAFile, "Server": must(x.pki.Server("mutator"))(b),
-	}))(b)
-	gatewayConfig := must(harness.Render(filepath.Join("testdata", "gateway.yaml"), x.dir, map[string]any{
-		"Address": gateway, "Admin": gatewayAdmin, "CAFile": x.pki.CAFile, "Mutator": mutator,
-		"Server": must(x.pki.Server("gateway"))(b), "Client": must(x.pki.Client("gateway"))(b),
-	}))(b)
-	objects := must(filepath.Abs(filepath.Join("testdata", "objects.yaml")))(b)
+	p := x.programs(b)
 	program := func(path, config, admin string) string {
 		return x.start(b, harness.Command{
-			Path: path,
-			Args: []string{"--config", config, "--objects", objects},
-			Env: append(x.collector.Env(),
-				"OTEL_TRACES_SAMPLER=parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG=0.01"),
+			Path: path, Args: []string{"--config", config, "--objects", p.objects}, Env: x.env(),
 			Ready: "http://" + admin + "/readyz",
 		}, admin)
 	}
-	return contender{url: "https://" + gateway + "/mutate", metrics: []string{
-		program(binaries.Mutator, mutatorConfig, mutatorAdmin),
-		program(binaries.Gateway, gatewayConfig, gatewayAdmin),
+	return contender{url: "https://" + p.gateway + "/mutate", metrics: []string{
+		program(binaries.Mutator, p.mutatorConfig, p.mutatorAdmin),
+		program(binaries.Gateway, p.gatewayConfig, p.gatewayAdmin),
 	}}
 }
 
@@ -133,29 +150,9 @@ func (x *bench) start(b *testing.B, c harness.Command, admin string) string {
 // measure sends b.N reviews and returns the seconds of processor time that one took, over all of c's processes.
 func (x *bench) measure(b *testing.B, protocol string, c contender) float64 {
 	client := x.client(b, protocol)
-	x.checkAnswer(b, client, c.url)
-	for range 20 * concurrency { // connections, caches and pools are filled
-		if err := x.ask(client, c.url); err != nil {
-			b.Fatal(err)
-		}
-	}
+	x.warmUp(b, client, c.url)
 	before := c.usage(b)
-	b.ResetTimer()
-	var left atomic.Int64
-	left.Store(int64(b.N))
-	var all sync.WaitGroup
-	for range concurrency {
-		all.Go(func() {
-			for left.Add(-1) >= 0 {
-				if err := x.ask(client, c.url); err != nil {
-					b.Error(err)
-					return
-				}
-			}
-		})
-	}
-	all.Wait()
-	b.StopTimer()
+	x.askAll(b, client, c.url)
 	after := c.usage(b)
 
 	cpu := (after.cpu - before.cpu) / float64(b.N)
@@ -163,6 +160,38 @@ func (x *bench) measure(b *testing.B, protocol string, c contender) float64 {
 	b.ReportMetric((after.allocations-before.allocations)/float64(b.N), "server-allocs/op")
 	b.ReportMetric((after.allocated-before.allocated)/float64(b.N), "server-B/op")
 	return cpu
+}
+
+// warmUp checks an answer and fills connections, caches and pools.
+func (x *bench) warmUp(b *testing.B, client *http.Client, url string) {
+	b.Helper()
+	x.checkAnswer(b, client, url)
+	for range 20 * concurrency {
+		if err := x.ask(client, url); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// askAll sends b.N reviews, and is what the benchmark's time is taken of.
+func (x *bench) askAll(b *testing.B, client *http.Client, url string) {
+	b.Helper()
+	b.ResetTimer()
+	defer b.StopTimer()
+	var left atomic.Int64
+	left.Store(int64(b.N))
+	var all sync.WaitGroup
+	for range concurrency {
+		all.Go(func() {
+			for left.Add(-1) >= 0 {
+				if err := x.ask(client, url); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
 }
 
 func (x *bench) ask(client *http.Client, url string) error {

@@ -1,19 +1,17 @@
 package e2e
 
 import (
-	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/yaml"
 )
 
@@ -33,6 +31,11 @@ func testBytes(t *testing.T, w *world, g *gate) {
 	gated, control := createWidget(t, c, behind, spec), createWidget(t, c, beside, spec)
 	if diff := cmp.Diff(string(control.Spec), string(gated.Spec)); diff != "" {
 		t.Errorf("spec (-control +through the gate):\n%s", diff)
+	}
+	for _, trap := range []string{"9223372036854775807", "-9223372036854775808", "9007199254740993", `"cASE"`, `"null":null`} {
+		if !strings.Contains(string(control.Spec), trap) {
+			t.Errorf("kube-apiserver itself has lost %s, so that nothing is shown by its being gone: %s", trap, control.Spec)
+		}
 	}
 	if diff := cmp.Diff(map[string]string{"stamped-by": "gatefold", "team": "payments"}, gated.Metadata.Labels); diff != "" {
 		t.Errorf("labels of the gated copy (-want +got):\n%s", diff)
@@ -78,11 +81,8 @@ func (w *world) installWidgets(t *testing.T) {
 		Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions",
 	})
 	must(definitions.Create(t.Context(), &definition, metav1.CreateOptions{}))(t)
-	err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, effectTimeout, true, func(ctx context.Context) (bool, error) {
-		_, err := c.CoreV1().RESTClient().Get().AbsPath(widgetsPath + "default/widgets").DoRaw(ctx)
-		return err == nil, nil
+	eventually(t, func() error {
+		_, err := c.CoreV1().RESTClient().Get().AbsPath(widgetsPath + "default/widgets").DoRaw(t.Context())
+		return err
 	})
-	if err != nil {
-		t.Fatalf("widgets are not served after %s", effectTimeout)
-	}
 }

@@ -2,9 +2,10 @@ package e2e
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"maps"
 	"net/http"
-	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -13,9 +14,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/wait"
-
-	"github.com/gatefold/gatefold/test/internal/harness"
 )
 
 // effectTimeout is how long kube-apiserver may take to notice a new registration, and everybody else a
@@ -36,9 +34,11 @@ type registration struct {
 func (w *world) namespace(t *testing.T, r registration) string {
 	t.Helper()
 	c := w.client(t, nil)
+	labels := map[string]string{"e2e": "true", "team": "payments"}
+	maps.Copy(labels, r.labels)
 	ns := must(c.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
 		GenerateName: "e2e-",
-		Labels:       merge(map[string]string{"e2e": "true", "team": "payments"}, r.labels),
+		Labels:       labels,
 	}}, metav1.CreateOptions{}))(t).Name
 	for name, annotations := range map[string]map[string]string{
 		"default": nil,
@@ -113,18 +113,19 @@ func awaitEffect(t *testing.T, c *client, ns string) {
 	create := func(name string) (*corev1.ConfigMap, error) {
 		return c.CoreV1().ConfigMaps(ns).Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name}}, dryRun)
 	}
-	var last error
-	err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, effectTimeout, true, func(context.Context) (bool, error) {
-		var stamped *corev1.ConfigMap
-		if stamped, last = create("welcome"); last != nil || stamped.Labels["stamped-by"] != "gatefold" {
-			return false, nil
+	eventually(t, func() error {
+		stamped, err := create("welcome")
+		if err != nil {
+			return err
 		}
-		_, last = create("refuse-me")
-		return apierrors.IsForbidden(last) || apierrors.IsInvalid(last), nil
+		if stamped.Labels["stamped-by"] != "gatefold" {
+			return errors.New("the mutating webhook is not in effect: no label was stamped")
+		}
+		if _, err := create("refuse-me"); !apierrors.IsForbidden(err) && !apierrors.IsInvalid(err) {
+			return fmt.Errorf("the validating webhook is not in effect: %w", err)
+		}
+		return nil
 	})
-	if err != nil {
-		t.Fatalf("the webhooks of %s are not in effect after %s; the last answer was: %v", ns, effectTimeout, last)
-	}
 	c.warnings.take()
 }
 
@@ -182,16 +183,18 @@ func (w withHeaders) RoundTrip(req *http.Request) (*http.Response, error) {
 	return w.next.RoundTrip(req)
 }
 
-func merge(maps ...map[string]string) map[string]string {
-	merged := map[string]string{}
-	for _, m := range maps {
-		for k, v := range m {
-			merged[k] = v
+// eventually calls f until it returns nil. The test ends with the last error when that takes too long.
+func eventually(t *testing.T, f func() error) {
+	t.Helper()
+	deadline := time.Now().Add(effectTimeout)
+	for {
+		err := f()
+		if err == nil {
+			return
 		}
+		if time.Now().After(deadline) {
+			t.Fatalf("still so after %s: %v", effectTimeout, err)
+		}
+		time.Sleep(20 * time.Millisecond)
 	}
-	return merged
-}
-
-func spansOf(spans []harness.Span, service string) []harness.Span {
-	return slices.DeleteFunc(slices.Clone(spans), func(s harness.Span) bool { return !strings.Contains(s.Service, service) })
 }

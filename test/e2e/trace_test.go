@@ -1,16 +1,12 @@
 package e2e
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
-	"time"
-
-	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/gatefold/gatefold/test/internal/harness"
 )
@@ -28,20 +24,15 @@ func testTrace(t *testing.T, w *world, g *gate) {
 		{"mutator", "Call mutating webhook"},
 		{"validator", "Call validating webhook"},
 	}
-	var spans []harness.Span
-	var missing error
-	err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, effectTimeout, true, func(context.Context) (bool, error) {
-		spans = w.collector.Trace(id)
+	eventually(t, func() error {
+		spans := w.collector.Trace(id)
 		for _, way := range ways {
-			if missing = joined(spans, way.service, way.call); missing != nil {
-				return false, nil
+			if err := joined(spans, way.service, way.call); err != nil {
+				return fmt.Errorf("%w\nspans of trace %s:\n%s", err, id, describe(spans))
 			}
 		}
-		return true, nil
+		return nil
 	})
-	if err != nil {
-		t.Fatalf("%v\nspans of trace %s:\n%s", missing, id, describe(spans))
-	}
 }
 
 // joined tells whether some span of service leads up, parent by parent, through a span of the gate to

@@ -37,7 +37,7 @@ func Load(file string) (*Config, error) {
 	}
 	c := &Config{File: file}
 	var problems [3]error
-	c.Gateway, problems[0] = config.Parse[gateway.Config](file, data, config.GatewayConfig)
+	c.Gateway, problems[0] = gateway.ParseConfig(file, data)
 	if has(data, config.MutatorConfig) {
 		c.Mutator, problems[1] = config.Parse[mutatorsvc.Config](file, data, config.MutatorConfig)
 	}

@@ -22,7 +22,6 @@ type Recorder struct {
 	verdicts  metric.Int64Counter
 	backends  metric.Float64Histogram
 	failures  metric.Int64Counter
-	reloads   metric.Int64Counter
 	inFlight  metric.Int64UpDownCounter
 }
 
@@ -52,7 +51,6 @@ func New(provider metric.MeterProvider, logger *slog.Logger) (*Recorder, error) 
 	r.verdicts = counter("gatefold.decisions", "Reviews by verdict: allowed, denied, or failed.")
 	r.backends = histogram("gatefold.backend.duration", "Time between asking a backend and its answer.")
 	r.failures = counter("gatefold.failures", "Failures by cause; those without a backend are of the review as a whole.")
-	r.reloads = counter("gatefold.config.reloads", "Changes of the configuration file, and whether they could be used.")
 	inFlight, e := meter.Int64UpDownCounter("gatefold.decisions.in_flight", metric.WithDescription("Reviews that are being decided."))
 	if e != nil {
 		err = e
@@ -81,11 +79,6 @@ func (r *Recorder) Part(ctx context.Context, part *fold.Part) {
 func (r *Recorder) Failure(ctx context.Context, cause string, err error) {
 	r.failures.Add(ctx, 1, metric.WithAttributes(attribute.String("cause", cause)))
 	r.logger.WarnContext(ctx, "review failed", "cause", cause, "error", err.Error())
-}
-
-// Reload records that the configuration file changed, and whether what it became is in force.
-func (r *Recorder) Reload(ctx context.Context, good bool) {
-	r.reloads.Add(ctx, 1, metric.WithAttributes(attribute.Bool("good", good)))
 }
 
 // Begin records that a review has come; the returned function records its end.

@@ -104,5 +104,5 @@ func notFoundWarning(serviceAccount string) string {
 	if len(serviceAccount) > 45 {
 		serviceAccount = serviceAccount[:45] + "..."
 	}
-	return fmt.Sprintf("identity: ServiceAccount %q not found; the pod got no cloud identity", serviceAccount)
+	return fmt.Sprintf("ServiceAccount %q not found; the pod got no cloud identity", serviceAccount)
 }

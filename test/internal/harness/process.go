@@ -61,16 +61,25 @@ func Start(ctx context.Context, c Command) (*Process, error) {
 }
 
 func (p *Process) awaitReady(ctx context.Context, url string) error {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		<-p.done
+		cancel(fmt.Errorf("it ended before it was ready: %w", p.err))
+	}()
+	return AwaitReady(ctx, url)
+}
+
+// AwaitReady waits until url answers 200.
+func AwaitReady(ctx context.Context, url string) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("%s did not answer 200 in %s", url, startTimeout))
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		select {
-		case <-p.done:
-			return fmt.Errorf("it ended before it was ready: %w", p.err)
 		case <-ctx.Done():
-			return fmt.Errorf("%s did not answer 200 in %s", url, startTimeout)
+			return context.Cause(ctx)
 		case <-tick.C:
 			if answers200(ctx, url) {
 				return nil

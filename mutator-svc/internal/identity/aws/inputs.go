@@ -110,7 +110,7 @@ func (in *inputs) readSkip(annotations map[string]string, keys annotationKeys) {
 // warn adds a warning of at most 120 bytes, which is what kubectl and the apiserver treat kindly.
 func (in *inputs) warn(format string, args ...any) {
 	const limit = 120
-	text := "identity: " + fmt.Sprintf(format, args...)
+	text := fmt.Sprintf(format, args...)
 	if len(text) > limit {
 		cut := limit - len("…")
 		for !utf8.RuneStart(text[cut]) {
