@@ -204,7 +204,7 @@ func TestRunReloadsAndKeepsTheLastGoodConfiguration(t *testing.T) {
 
 	s.configure(t, strings.NewReplacer("VALUE", "third", "9443", "9555", "[identity, labels]", "[labels]").Replace(configText))
 	eventually(t, "the newest label", func() bool { return s.label(t) == "third" })
-	eventually(t, "the warning", func() bool { return s.logs.contain("takes effect when the service is started again") })
+	eventually(t, "the warning", func() bool { return s.logs.contain("start the program again for the rest") })
 	if _, err := s.mutate(t, mutatorsvc.Identity); err != nil {
 		t.Errorf("identity, no longer named, before the restart: %v", err)
 	}
