@@ -270,14 +270,14 @@ func TestReview(t *testing.T) {
 			path: "/mutate", backends: []gateway.Backend{mutator("crashing")}, code: 500, text: `backend "crashing" failed`,
 		},
 		"a required backend that is not there is an error": {
-			path: "/mutate", backends: []gateway.Backend{timeout(at(mutator("a-first"), "inproc://down"), 1)}, code: 504, text: "nobody is there",
+			path: "/mutate", backends: []gateway.Backend{timeout(at(mutator("a-first"), "inproc://down"), 1)}, code: 500, text: "nobody is there",
 		},
 		"an ignored backend that is not there is a warning, at once": {
 			path: "/mutate", backends: []gateway.Backend{ignored(at(mutator("a-first"), "inproc://down"))}, allowed: true,
 			warnings: []string{`gatefold backend "a-first" failed and was ignored: it cannot be reached`},
 		},
 		"a slow backend is cut off and named": {
-			path: "/mutate", backends: []gateway.Backend{timeout(mutator("slow"), 1)}, code: 504, text: `backend "slow" failed: no answer within`,
+			path: "/mutate", backends: []gateway.Backend{timeout(mutator("slow"), 1)}, code: 500, text: `backend "slow" failed: no answer within`,
 		},
 		"a handler that nobody serves": {
 			path: "/mutate", backends: []gateway.Backend{mutator("unheard-of")}, code: 500, text: "endpoint or handler is wrong",

@@ -49,11 +49,13 @@ type PathResolver interface {
 type Listen struct {
 	// Address is host:port; port 0 takes any free one.
 	Address string `json:"address,omitempty"`
-	// TLS is the server's certificate. Nil: the program decides (the all-in-one makes its own).
+	// TLS is the server's certificate. Required in the gate, but for the all-in-one, which makes its own;
+	// a service without it is in plain text.
 	TLS *TLS `json:"tls,omitempty"`
-	// ClientAuth says which clients are let in. Required with TLS.
+	// ClientAuth says which clients are let in. Required, but in the all-in-one.
 	ClientAuth *ClientAuth `json:"clientAuth,omitempty"`
-	// ALPN is the list of protocols offered, in order of preference. Empty: the program's default.
+	// ALPN is the list of protocols that the gate offers for reviews, in order of preference. Default:
+	// h2, http/1.1. gRPC is always h2.
 	ALPN []string `json:"alpn,omitempty"`
 }
 
@@ -82,9 +84,10 @@ type ClientTLS struct {
 	Mode string `json:"mode,omitempty"`
 	// CAFile holds the certificate authorities that the server's certificate is checked against.
 	CAFile string `json:"caFile,omitempty"`
-	// CertFile and KeyFile are the client's own certificate; both or neither.
+	// CertFile holds the client's own certificate. Absent: it has none.
 	CertFile string `json:"certFile,omitempty"`
-	KeyFile  string `json:"keyFile,omitempty"`
+	// KeyFile holds the private key of CertFile; both are set or neither.
+	KeyFile string `json:"keyFile,omitempty"`
 	// ServerName is the name the server's certificate must be for. Empty: the host of the endpoint.
 	ServerName string `json:"serverName,omitempty"`
 }

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -42,8 +43,16 @@ type Program struct {
 	Run func(ctx context.Context, configFile string, source cluster.Source) error
 }
 
+// gcPercent lets the heap grow to five times what is live between collections. A program of this kind has
+// little alive, a few megabytes, and makes a hundred kilobytes of garbage per decision, so that at Go's
+// default of 100 a sixth of its processor time goes into collecting.
+const gcPercent = 400
+
 // Main runs the program with the process's arguments until SIGINT or SIGTERM, and ends the process.
 func (p Program) Main() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := p.Execute(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()

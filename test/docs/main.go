@@ -9,9 +9,11 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/template"
 
@@ -21,13 +23,13 @@ import (
 func main() {
 	check := flag.Bool("check", false, "write nothing; fail when a page is not current")
 	flag.Parse()
-	if err := run(context.Background(), *check); err != nil {
+	if err := write(context.Background(), *check); err != nil {
 		fmt.Fprintln(os.Stderr, "docs:", err) //nolint:forbidigo // this is a main function's file
 		os.Exit(1)                            //nolint:forbidigo // as above
 	}
 }
 
-func run(ctx context.Context, check bool) error {
+func write(ctx context.Context, check bool) error {
 	root, err := harness.Root()
 	if err != nil {
 		return err
@@ -75,7 +77,7 @@ func render(file string, data any) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	functions := template.FuncMap{"code": code, "codes": codes, "join": strings.Join}
+	functions := template.FuncMap{"code": code, "codes": codes, "join": strings.Join, "sorted": sorted}
 	page, err := template.New(filepath.Base(file)).Funcs(functions).Option("missingkey=error").Parse(string(source))
 	if err != nil {
 		return nil, err
@@ -97,6 +99,9 @@ func compare(ctx context.Context, file string, text []byte) error {
 
 // code writes s as code, in a table or outside.
 func code(s string) string { return "`" + strings.ReplaceAll(s, "|", `\|`) + "`" }
+
+// sorted lists a set.
+func sorted(set map[string]bool) []string { return slices.Sorted(maps.Keys(set)) }
 
 // codes writes a list of names.
 func codes(names []string) string {

@@ -35,7 +35,7 @@ var untouchable = [][]string{
 
 // Apply returns req's object with ops applied. The error says why they must not be or cannot be applied,
 // and names the operation.
-func (g Guard) Apply(req *admissionv1.AdmissionRequest, ops []*admissionv1.PatchOperation) ([]byte, error) {
+func (g Guard) Apply(req *admissionv1.AdmissionRequest, ops []*admissionv1.PatchOperation) (*Document, error) {
 	if err := g.check(req, ops); err != nil {
 		return nil, err
 	}
@@ -43,7 +43,7 @@ func (g Guard) Apply(req *admissionv1.AdmissionRequest, ops []*admissionv1.Patch
 	if err := document.Apply(ops); err != nil {
 		return nil, err
 	}
-	return document.Bytes(), nil
+	return document, nil
 }
 
 func (g Guard) check(req *admissionv1.AdmissionRequest, ops []*admissionv1.PatchOperation) error {

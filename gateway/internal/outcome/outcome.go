@@ -53,14 +53,16 @@ type row struct {
 //
 // and for failures:
 var table = map[Cause]row{
-	BadReview:    {codes.InvalidArgument, http.StatusBadRequest, false},
-	Overloaded:   {codes.ResourceExhausted, http.StatusServiceUnavailable, true},
-	Draining:     {codes.Unavailable, http.StatusServiceUnavailable, true},
-	Canceled:     {codes.Canceled, statusClientClosedRequest, false},
-	Internal:     {codes.Internal, http.StatusInternalServerError, false},
-	Unreachable:  {codes.Internal, http.StatusInternalServerError, false},
-	Timeout:      {codes.DeadlineExceeded, http.StatusGatewayTimeout, false},
-	NoTime:       {codes.DeadlineExceeded, http.StatusGatewayTimeout, false},
+	BadReview:   {codes.InvalidArgument, http.StatusBadRequest, false},
+	Overloaded:  {codes.ResourceExhausted, http.StatusServiceUnavailable, true},
+	Draining:    {codes.Unavailable, http.StatusServiceUnavailable, true},
+	Canceled:    {codes.Canceled, statusClientClosedRequest, false},
+	Internal:    {codes.Internal, http.StatusInternalServerError, false},
+	Unreachable: {codes.Internal, http.StatusInternalServerError, false},
+	// Not 504: kube-apiserver puts words of its own in the place of ours then, and the user would not learn
+	// whose time it was (k8s.io/apimachinery/pkg/api/errors, NewGenericServerResponse).
+	Timeout:      {codes.DeadlineExceeded, http.StatusInternalServerError, false},
+	NoTime:       {codes.DeadlineExceeded, http.StatusInternalServerError, false},
 	BackendError: {codes.Internal, http.StatusInternalServerError, false},
 	BadPatch:     {codes.Internal, http.StatusInternalServerError, false},
 	Undecided:    {codes.Internal, http.StatusInternalServerError, false},

@@ -22,8 +22,9 @@ func (p *Pipeline) Mutate(ctx context.Context, plan *Plan, req *admissionv1.Admi
 		part := &fold.Part{Backend: backend.Name, Required: backend.Required, Outcome: gatewayv1.Outcome_OUTCOME_SKIPPED}
 		parts[i] = part
 		if !settled && p.match(ctx, backend, part, view) {
-			if changed := p.mutate(ctx, backend, part, req, parts[:i], len(parts)-i-1); changed != nil {
-				req = withObject(req, changed)
+			changed := p.mutate(ctx, backend, part, req, parts[:i], len(parts)-i-1)
+			if changed != nil && i+1 < len(parts) {
+				req = withObject(req, changed.Bytes())
 				view = route.NewView(req, p.Namespaces)
 			}
 		}
@@ -34,7 +35,7 @@ func (p *Pipeline) Mutate(ctx context.Context, plan *Plan, req *admissionv1.Admi
 }
 
 // mutate asks one mutator and settles its part. It returns the changed object, nil for no change.
-func (p *Pipeline) mutate(ctx context.Context, backend *Backend, part *fold.Part, req *admissionv1.AdmissionRequest, before []*fold.Part, after int) []byte {
+func (p *Pipeline) mutate(ctx context.Context, backend *Backend, part *fold.Part, req *admissionv1.AdmissionRequest, before []*fold.Part, after int) *fold.Document {
 	ctx, cancel, err := share(ctx, backend.Timeout, before, after)
 	if err != nil {
 		part.Fail(outcome.Of(err), err)
