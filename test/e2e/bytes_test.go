@@ -57,16 +57,21 @@ type widget struct {
 // would itself lose what the test looks for.
 func createWidget(t *testing.T, c *client, ns string, spec []byte) widget {
 	t.Helper()
-	body := []byte(`{"apiVersion":"e2e.gatefold.dev/v1","kind":"Widget","metadata":{"name":"traps"},"spec":`)
-	body = append(append(body, spec...), '}')
-	api := c.CoreV1().RESTClient()
-	must(api.Post().AbsPath(widgetsPath+ns+"/widgets").SetHeader("Content-Type", "application/json").Body(body).DoRaw(t.Context()))(t)
-	raw := must(api.Get().AbsPath(widgetsPath + ns + "/widgets/traps").DoRaw(t.Context()))(t)
+	must(postWidget(t, c, ns, spec))(t)
+	raw := must(c.CoreV1().RESTClient().Get().AbsPath(widgetsPath + ns + "/widgets/traps").DoRaw(t.Context()))(t)
 	var stored widget
 	if err := json.Unmarshal(raw, &stored); err != nil {
 		t.Fatal(err)
 	}
 	return stored
+}
+
+func postWidget(t *testing.T, c *client, ns string, spec []byte) ([]byte, error) {
+	t.Helper()
+	body := []byte(`{"apiVersion":"e2e.gatefold.dev/v1","kind":"Widget","metadata":{"name":"traps"},"spec":`)
+	body = append(append(body, spec...), '}')
+	return c.CoreV1().RESTClient().Post().AbsPath(widgetsPath+ns+"/widgets").
+		SetHeader("Content-Type", "application/json").Body(body).DoRaw(t.Context())
 }
 
 // installWidgets defines the resource "widgets" and waits until it is served.

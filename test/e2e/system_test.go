@@ -20,11 +20,13 @@ func TestSystem(t *testing.T) {
 		{"a required validator that is down is an error", testRequiredValidatorDown},
 		{"an error falls under the failure policy of the registration", testErrorUnderIgnore},
 		{"a custom resource keeps every value", testBytes},
+		{"a patch that cannot be meant is its backend's failure", testRoguePatch},
 		{"one trace joins everybody", testTrace},
 		{"a stranger is refused", testClientAuth},
 		{"bad input has a clear answer", testBadInput},
 	}
 	t.Run("a wrong configuration is explained", func(t *testing.T) { testConfigErrors(t, w) })
+	t.Run("a crash of a mutator is an error and is over when it is back", func(t *testing.T) { testCrash(t, w) })
 	t.Run("a rollout loses nothing", func(t *testing.T) { testRollout(t, w) })
 	for protocol, g := range w.gates {
 		t.Run(protocol, func(t *testing.T) {

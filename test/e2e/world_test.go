@@ -26,9 +26,16 @@ type world struct {
 	binaries     harness.Binaries
 	dir          string
 
-	mutator   string // addresses
-	validator string
+	mutator   *service
+	validator *service
+	rogue     string           // the address of a mutator that misbehaves
 	gates     map[string]*gate // by the protocol they speak with kube-apiserver
+}
+
+// service is a mutator or validator process.
+type service struct {
+	binary, config, address, admin string
+	process                        *harness.Process
 }
 
 // gate is one gateway process.
@@ -63,6 +70,7 @@ func newWorld(t *testing.T) *world {
 
 	w.mutator = w.startService(t, "mutator", w.binaries.Mutator)
 	w.validator = w.startService(t, "validator", w.binaries.Validator)
+	w.rogue = w.startRogue(t)
 	w.gates = map[string]*gate{
 		"http1": w.startGate(t, "http/1.1", apiserver),
 		"http2": w.startGate(t, "h2", apiserver),
@@ -70,17 +78,16 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// startService starts the mutator or the validator and returns its address.
-func (w *world) startService(t *testing.T, name, binary string) string {
+func (w *world) startService(t *testing.T, name, binary string) *service {
 	t.Helper()
-	address, admin := must(harness.FreeAddress())(t), must(harness.FreeAddress())(t)
-	config := must(harness.Render(filepath.Join("testdata", name+".yaml"), w.dir, map[string]any{
-		"Address": address, "Admin": admin, "CAFile": w.pki.CAFile,
+	s := &service{binary: binary, address: must(harness.FreeAddress())(t), admin: must(harness.FreeAddress())(t)}
+	s.config = must(harness.Render(filepath.Join("testdata", name+".yaml"), w.dir, map[string]any{
+		"Address": s.address, "Admin": s.admin, "CAFile": w.pki.CAFile,
 		"Server":   must(w.pki.Server(name))(t),
 		"Policies": must(filepath.Abs(filepath.Join("testdata", "policies")))(t),
 	}))(t)
-	w.start(t, binary, config, admin)
-	return address
+	s.process = w.start(t, s.binary, s.config, s.admin)
+	return s
 }
 
 func (w *world) startGate(t *testing.T, alpn string, apiserver harness.KeyPair) *gate {
@@ -93,7 +100,7 @@ func (w *world) startGate(t *testing.T, alpn string, apiserver harness.KeyPair) 
 		"Address": g.address, "Admin": g.admin, "ALPN": alpn, "CAFile": w.pki.CAFile,
 		"Server":  must(w.pki.Server("gateway"))(t),
 		"Client":  must(w.pki.Client("gateway"))(t),
-		"Mutator": w.mutator, "Validator": w.validator,
+		"Mutator": w.mutator.address, "Validator": w.validator.address, "Rogue": w.rogue,
 		"Nobody": must(harness.FreeAddress())(t),
 	}))(t)
 	g.process = w.start(t, w.binaries.Gateway, g.config, g.admin)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -34,10 +35,11 @@ type Command struct {
 
 // Process is a program that runs beside the test.
 type Process struct {
-	cmd  *exec.Cmd
-	logs *logBuffer
-	done chan struct{}
-	err  error // set before done is closed
+	cmd    *exec.Cmd
+	logs   *logBuffer
+	killed atomic.Bool
+	done   chan struct{}
+	err    error // set before done is closed
 }
 
 // Start runs a program and waits until it is ready.
@@ -103,7 +105,7 @@ func answers200(ctx context.Context, url string) bool {
 }
 
 // Stop asks the program to end, as Kubernetes does, and waits. It fails if the program does not end
-// cleanly. A program that has ended already is not asked again.
+// cleanly, unless it was killed. A program that has ended already is not asked again.
 func (p *Process) Stop() error {
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("stopping %s: %w", p.cmd.Path, err)
@@ -114,7 +116,7 @@ func (p *Process) Stop() error {
 		p.Kill()
 		return fmt.Errorf("stopping %s: still running after %s\n%s", p.cmd.Path, stopTimeout, p.Logs())
 	}
-	if p.err != nil {
+	if p.err != nil && !p.killed.Load() {
 		return fmt.Errorf("stopping %s: %w\n%s", p.cmd.Path, p.err, p.Logs())
 	}
 	return nil
@@ -122,14 +124,9 @@ func (p *Process) Stop() error {
 
 // Kill ends the program at once, as a machine that loses power does.
 func (p *Process) Kill() {
+	p.killed.Store(true)
 	_ = p.cmd.Process.Kill() // it may have ended by itself
 	<-p.done
-}
-
-// Wait returns once the program has ended by itself, with its exit code.
-func (p *Process) Wait() int {
-	<-p.done
-	return p.cmd.ProcessState.ExitCode()
 }
 
 // Logs is everything the program has written so far.
