@@ -111,7 +111,7 @@ $(APISERVER):
 ##@ Check
 
 .PHONY: check
-check: fmt-check vet lint generate-check modcheck links-check ## Everything that is checked without running tests
+check: fmt-check vet lint generate-check docs-check modcheck links-check ## Everything that is checked without running tests
 
 .PHONY: fmt
 fmt: $(LINTER) ## Format the Go code
@@ -142,6 +142,15 @@ generate-check: $(PROTOC) $(BUF_STAMP) ## Check that the generated code is curre
 	@$(BUF) format --diff --exit-code
 	@rm -rf $(TMP)/generated && $(BUF) generate --output $(TMP)/generated
 	@diff -r proto/gen $(TMP)/generated/proto/gen || { echo "proto/gen is not what the protos generate: run make generate"; exit 1; }
+
+.PHONY: docs
+docs: ## Generate the pages of docs/reference from the code
+	@go run ./test/docs
+
+.PHONY: docs-check
+docs-check: ## Check that the pages of docs/reference are current
+	@echo "checking the reference pages"
+	@go run ./test/docs -check
 
 .PHONY: modcheck
 modcheck: ## Check that each module builds by itself, is tidy, and agrees with the others on versions

@@ -25,7 +25,7 @@ const (
 // Config is kind MutatorConfig.
 type Config struct {
 	config.TypeMeta `json:",inline"`
-	// Listen is where the gate reaches the service. Default: DefaultAddress.
+	// Listen is where the gate reaches the service. Default: 127.0.0.1:9443.
 	Listen config.Listen `json:"listen,omitzero"`
 	// Admin is where health and metrics are served.
 	Admin config.Admin `json:"admin,omitzero"`

@@ -17,7 +17,7 @@ const Policy = "policy"
 // Config is kind ValidatorConfig.
 type Config struct {
 	config.TypeMeta `json:",inline"`
-	// Listen is where the gate reaches the service. Default: DefaultAddress.
+	// Listen is where the gate reaches the service. Default: 127.0.0.1:9444.
 	Listen config.Listen `json:"listen,omitempty"`
 	// Admin is where health and metrics are served.
 	Admin config.Admin `json:"admin,omitempty"`

@@ -24,7 +24,7 @@ func (l *loader) use(ctx context.Context, cfg *Config) error {
 		return fmt.Errorf("loading policies: %w", err)
 	}
 	for _, note := range set.Notes() {
-		l.logger.WarnContext(ctx, note)
+		l.logger.WarnContext(ctx, "about the policies", "note", note)
 	}
 	l.policies.set.Store(set)
 	l.logger.InfoContext(ctx, "policies in force", "policies", set.Policies())

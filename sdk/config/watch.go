@@ -75,7 +75,7 @@ func (w *Watcher) Run(ctx context.Context, onChange func()) error {
 		case <-w.events.Events:
 			settled.Reset(settle)
 			continue
-		case _ = <-w.events.Errors: // an overflow loses events: look, whatever they were
+		case <-w.events.Errors: //nolint:errcheck // an overflow loses events: look, whatever they were
 		case <-settled.C:
 		case <-ticker.C:
 		}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -81,10 +80,10 @@ func refuses(ctx context.Context, dir, name string) error {
 		tries = [][]string{{"--nonsense"}, {"check", "--config", unusable}, {"run", "--config", unusable}}
 	}
 	for _, args := range tries {
-		var ended *exec.ExitError
-		err := exec.CommandContext(ctx, filepath.Join(dir, name), args...).Run()
-		if !errors.As(err, &ended) || ended.ExitCode() != usage {
-			return fmt.Errorf("%s %s ended with %v, and the page says exit code %d", name, strings.Join(args, " "), err, usage)
+		cmd := exec.CommandContext(ctx, filepath.Join(dir, name), args...)
+		_ = cmd.Run() // the exit code says it all
+		if code := cmd.ProcessState.ExitCode(); code != usage {
+			return fmt.Errorf("%s %s ended with exit code %d, and the page says %d", name, strings.Join(args, " "), code, usage)
 		}
 	}
 	return nil

@@ -63,8 +63,10 @@ func configuration(_ context.Context, root string, w *words) (any, error) {
 		}
 	}
 	b.sections = nil
-	for _, t := range b.order { // grows: a shared type may have fields of another
-		if err := b.add(t.Name(), reflect.New(t).Elem()); err != nil {
+	for len(b.waiting) > 0 {
+		t := b.waiting[0]
+		b.waiting = b.waiting[1:]
+		if err := b.add(t.Name(), reflect.New(t).Elem()); err != nil { // it may find others
 			return nil, err
 		}
 	}
@@ -89,28 +91,26 @@ type book struct {
 	comments map[string]comments // by package
 	sections []section
 	shared   map[reflect.Type]bool // types of sdk/config, described once for all kinds
-	order    []reflect.Type        // of shared
+	waiting  []reflect.Type        // those of them that have no section yet
 }
 
 // add describes the struct v, and then the structs in it.
 func (b *book) add(title string, v reflect.Value) error {
-	s := section{Title: title}
 	at := len(b.sections)
-	b.sections = append(b.sections, s)
+	b.sections = append(b.sections, section{}) // its place, before those of its fields
 	docs, err := b.docs(v.Type())
 	if err != nil {
 		return err
 	}
-	names := map[string]string{v.Type().Name(): code(title)}
-	if _, ok := b.shared[v.Type()]; !ok && title != "" {
-		s.Doc = prose(docs.doc, names)
-	} else if ok {
-		s.Doc = prose(docs.doc, nil)
-	}
-	clear(names)
+	names := map[string]string{}
 	for _, f := range reflect.VisibleFields(v.Type()) {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		names[f.Name] = code(name)
+	}
+	s := section{Title: title}
+	if title != "" {
+		_, rest, _ := strings.Cut(docs.doc, " ") // the type's name, which only Go has
+		s.Doc = code(title) + " " + prose(rest, names)
 	}
 	for _, f := range reflect.VisibleFields(v.Type()) {
 		if f.Anonymous {
@@ -134,7 +134,7 @@ func (b *book) add(title string, v reflect.Value) error {
 		if err != nil {
 			return err
 		}
-		r := row{Name: name, Type: word, Doc: prose(comment, names), Required: options == ""}
+		r := row{Name: name, Type: word, Doc: meaning(prose(comment, names), code(name)), Required: options == ""}
 		if !own && !value.IsZero() {
 			if r.Default, err = flow(value); err != nil {
 				return err
@@ -155,7 +155,7 @@ func (b *book) typeOf(path string, v reflect.Value) (word string, own bool, err 
 	case t.PkgPath() == module+"sdk/config":
 		if !b.shared[t] {
 			b.shared[t] = true
-			b.order = append(b.order, t)
+			b.waiting = append(b.waiting, t)
 		}
 		return link(t.Name()), false, nil
 	}
@@ -178,10 +178,10 @@ func (b *book) typeOf(path string, v reflect.Value) (word string, own bool, err 
 			v = reflect.MakeSlice(t, 1, 1)
 		}
 		word, own, err = b.typeOf(path+"[]", v.Index(0))
-		return "list of " + word, own, err
+		return "list of " + plural(word), own, err
 	case reflect.Map:
 		word, own, err = b.typeOf(path+"{}", reflect.New(t.Elem()).Elem())
-		return "map of " + word, own, err
+		return "map of " + plural(word), own, err
 	default:
 		return "", false, fmt.Errorf("%s is a %s, for which there is no word", path, t)
 	}
@@ -214,6 +214,23 @@ func flow(v reflect.Value) (string, error) {
 		text = "{" + strings.ReplaceAll(text, "\n", ", ") + "}"
 	}
 	return text, err
+}
+
+func plural(word string) string {
+	if strings.HasPrefix(word, "[") {
+		return word
+	}
+	return word + "s"
+}
+
+// meaning is a field's comment without the field's name, which stands beside it.
+func meaning(comment, name string) string {
+	for _, verb := range []string{" is ", " are "} {
+		if rest, ok := strings.CutPrefix(comment, name+verb); ok {
+			return strings.ToUpper(rest[:1]) + rest[1:]
+		}
+	}
+	return comment
 }
 
 // link leads to the section of a title, under the name that GitHub gives it.

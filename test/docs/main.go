@@ -52,7 +52,7 @@ func write(ctx context.Context, check bool) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", page.name, err)
 		}
-		if texts[page.name], err = render(filepath.Join(root, "test/docs/pages", page.name), data); err != nil {
+		if texts[page.name], err = render(filepath.Join(root, "test/docs/pages", page.name+".tmpl"), data); err != nil {
 			return err
 		}
 	}
@@ -89,7 +89,7 @@ func render(file string, data any) ([]byte, error) {
 
 // compare fails with the difference when file does not hold text.
 func compare(ctx context.Context, file string, text []byte) error {
-	diff := exec.CommandContext(ctx, "diff", "-uN", "--label", file, "--label", "as it should be", file, "-")
+	diff := exec.CommandContext(ctx, "diff", "-uN", "--label", "as it is", "--label", "as it should be", file, "-")
 	diff.Stdin = bytes.NewReader(text)
 	if out, err := diff.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s is not current: run make docs\n%s", filepath.Base(file), out)

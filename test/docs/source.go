@@ -5,6 +5,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"go/types"
 	"io/fs"
 	"path/filepath"
 	"regexp"
@@ -146,7 +147,7 @@ func readLog(call *ast.CallExpr) (*logLine, error) {
 			line.Level = strings.ToUpper(strings.TrimPrefix(level.Sel.Name, "Level"))
 		}
 		args = args[2:]
-	case match == nil || len(args) == 0:
+	case match == nil || len(args) == 0 || isPackage(method.X, "status"): // status.Error is no log line
 		return nil, nil //nolint:nilnil // as above
 	default:
 		line.Level = strings.ToUpper(match[1])
@@ -154,7 +155,9 @@ func readLog(call *ast.CallExpr) (*logLine, error) {
 			args = args[1:]
 		}
 	}
-	line.Message = literal(args[0])
+	if line.Message = literal(args[0]); line.Message == "" {
+		return nil, fmt.Errorf("the message of a log line is %s, and not a constant", types.ExprString(args[0]))
+	}
 	for i := 1; i < len(args); i++ {
 		key := literal(args[i])
 		if attr, ok := args[i].(*ast.CallExpr); ok && len(attr.Args) == 2 { // slog.String("key", value)
@@ -168,6 +171,11 @@ func readLog(call *ast.CallExpr) (*logLine, error) {
 		line.Fields = append(line.Fields, key)
 	}
 	return line, nil
+}
+
+func isPackage(e ast.Expr, name string) bool {
+	ident, ok := e.(*ast.Ident)
+	return ok && ident.Name == name
 }
 
 // literal is the value of a string literal, or empty.

@@ -171,10 +171,10 @@ func nameOf(s sdktrace.ReadOnlySpan) string {
 // attributes that are in the code were all seen: the page would lack the others.
 func logs(root string, w *words, metrics []*metric, attributes map[string]bool) ([]logLine, []described, error) {
 	var lines []logLine
-	fields := map[string]bool{"time": true, "level": true, "msg": true}
+	fields := map[string]bool{"time": true, "level": true, "service": true, "msg": true, "trace_id": true, "span_id": true}
 	var unseen []error
 	for _, in := range []struct{ folder, from string }{
-		{"gateway", "gateway"}, {"mutator-svc", "mutator"}, {"validator-svc", "validator"}, {"sdk", "all"},
+		{"gateway", "gateway"}, {"mutator-svc", "mutator"}, {"validator-svc", "validator"}, {"sdk", "any"},
 	} {
 		told, err := readTelling(filepath.Join(root, in.folder), in.from)
 		if err != nil {

@@ -58,7 +58,7 @@ type widget struct {
 func createWidget(t *testing.T, c *client, ns string, spec []byte) widget {
 	t.Helper()
 	must(postWidget(t, c, ns, spec))(t)
-	raw := must(c.CoreV1().RESTClient().Get().AbsPath(widgetsPath + ns + "/widgets/traps").DoRaw(t.Context()))(t)
+	raw := must(c.CoreV1().RESTClient().Get().AbsPath(widgetsPath + ns + "/widgets/traps").Do(t.Context()).Raw())(t)
 	var stored widget
 	if err := json.Unmarshal(raw, &stored); err != nil {
 		t.Fatal(err)
@@ -70,8 +70,10 @@ func postWidget(t *testing.T, c *client, ns string, spec []byte) ([]byte, error)
 	t.Helper()
 	body := []byte(`{"apiVersion":"e2e.gatefold.dev/v1","kind":"Widget","metadata":{"name":"traps"},"spec":`)
 	body = append(append(body, spec...), '}')
-	return c.CoreV1().RESTClient().Post().AbsPath(widgetsPath+ns+"/widgets").
-		SetHeader("Content-Type", "application/json").Body(body).DoRaw(t.Context())
+	result := c.CoreV1().RESTClient().Post().AbsPath(widgetsPath+ns+"/widgets").
+		SetHeader("Content-Type", "application/json").Body(body).Do(t.Context())
+	raw, _ := result.Raw() // whose error does not have the apiserver's words
+	return raw, result.Error()
 }
 
 // installWidgets defines the resource "widgets" and waits until it is served.
@@ -87,7 +89,7 @@ func (w *world) installWidgets(t *testing.T) {
 	})
 	must(definitions.Create(t.Context(), &definition, metav1.CreateOptions{}))(t)
 	eventually(t, func() error {
-		_, err := c.CoreV1().RESTClient().Get().AbsPath(widgetsPath + "default/widgets").DoRaw(t.Context())
+		_, err := c.CoreV1().RESTClient().Get().AbsPath(widgetsPath + "default/widgets").Do(t.Context()).Raw()
 		return err
 	})
 }

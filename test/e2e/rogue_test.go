@@ -53,7 +53,7 @@ func testRoguePatch(t *testing.T, w *world, g *gate) {
 			t.Errorf("the other mutators changed nothing: labels %v", created.Metadata.Labels)
 		}
 		warnsOf(t, c, "rogue-optional")
-		must(c.CoreV1().RESTClient().Delete().AbsPath(widgetsPath + ns + "/widgets/traps").DoRaw(t.Context()))(t)
+		must(c.CoreV1().RESTClient().Delete().AbsPath(widgetsPath + ns + "/widgets/traps").Do(t.Context()).Raw())(t)
 		warnsOf(t, c, "rogue-optional")
 	})
 	t.Run("required", func(t *testing.T) {

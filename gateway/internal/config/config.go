@@ -27,10 +27,10 @@ type Config struct {
 	// DrainSeconds is how long a stopping gate goes on answering, asking its clients to come back on
 	// other connections. Default 15: a pod's address leaves the endpoints within that.
 	DrainSeconds *int32 `json:"drainSeconds,omitempty"`
-	// BackendTLS is how backends are connected to that say nothing themselves.
+	// BackendTLS is how backends without a tls of their own are connected to.
 	BackendTLS *config.ClientTLS `json:"backendTLS,omitempty"`
 	// Backends are the mutators and validators behind the gate.
-	Backends []Backend `json:"backends"`
+	Backends []Backend `json:"backends,omitempty"`
 }
 
 // Limits bound what the gate takes on. What exceeds them is asked to come again (503 with
@@ -59,7 +59,7 @@ type Backend struct {
 	Endpoint string `json:"endpoint"`
 	// Handler is which of the process's mutators or validators is asked. Default: Name.
 	Handler string `json:"handler,omitempty"`
-	// TLS is how the connection is made safe. Default: backendTLS.
+	// TLS is how the connection is made safe. Default: backendTLS; without either, inproc:// only.
 	TLS *config.ClientTLS `json:"tls,omitempty"`
 	// Rules say which requests concern the backend; at least one.
 	Rules []admissionregistrationv1.RuleWithOperations `json:"rules"`

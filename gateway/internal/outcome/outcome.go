@@ -51,7 +51,7 @@ type row struct {
 //	| a required backend failed, none refused                | as below, by the first failure                |
 //	| wrong path, method, content type                       | HTTP 404, 405, 415; never a redirect          |
 //
-// and for failures:
+// And failures, by their cause, are answered like this.
 var table = map[Cause]row{
 	BadReview:   {codes.InvalidArgument, http.StatusBadRequest, false},
 	Overloaded:  {codes.ResourceExhausted, http.StatusServiceUnavailable, true},
@@ -131,8 +131,7 @@ func Decided(err error) bool {
 
 // Text is err for the person who wrote the object, without gRPC's own wording around it.
 func Text(err error) string {
-	var failure *Error
-	if errors.As(err, &failure) {
+	if failure, ok := errors.AsType[*Error](err); ok {
 		return failure.Error()
 	}
 	if s, ok := status.FromError(err); ok {

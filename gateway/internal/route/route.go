@@ -18,10 +18,17 @@ import (
 	"k8s.io/apiserver/pkg/admission/plugin/webhook/predicates/object"
 	"k8s.io/apiserver/pkg/admission/plugin/webhook/predicates/rules"
 	"k8s.io/apiserver/pkg/cel/environment"
+
+	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
 )
 
 // SelfTestGroup is the API group of the gate's own test reviews, which concern no backend.
 const SelfTestGroup = "selftest.gatefold.dev"
+
+// IsSelfTest tells whether req is one of the gate's own test reviews.
+func IsSelfTest(req *admissionv1.AdmissionRequest) bool {
+	return req.GetResource().GetGroup() == SelfTestGroup
+}
 
 // Spec says which requests concern a backend, in the words of a webhook registration. Empty selectors
 // and conditions exclude nothing.
@@ -117,7 +124,7 @@ func (m *Matcher) NeedsNamespaces() bool { return !m.namespaces.Empty() }
 // Match tells whether the backend concerns the request that view shows. An error means that it could
 // not be decided, which is a failure of the backend and never a reason to skip it.
 func (m *Matcher) Match(ctx context.Context, view *View) (bool, error) {
-	if view.sent.GetResource().Group == SelfTestGroup || !m.matchRules(view) {
+	if IsSelfTest(view.req) || !m.matchRules(view) {
 		return false, nil
 	}
 	if match, err := m.matchNamespace(ctx, view); err != nil || !match {

@@ -57,9 +57,9 @@ type Match struct {
 // stands for ${ itself. The expression sees namespace (name, labels, annotations), user (username, uid,
 // groups, extra) and object.
 type Set struct {
-	// Labels by key.
+	// Labels are the labels' values, by key.
 	Labels map[string]string `json:"labels,omitempty"`
-	// Annotations by key.
+	// Annotations are the annotations' values, by key.
 	Annotations map[string]string `json:"annotations,omitempty"`
 }
 

@@ -7,8 +7,8 @@ import (
 	"strings"
 
 	v1 "k8s.io/api/admissionregistration/v1"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	"k8s.io/apimachinery/pkg/api/validation"
-	"k8s.io/apimachinery/pkg/api/validation/path"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -112,7 +112,7 @@ func checkParamRef(r *v1.ParamRef, at *field.Path) field.ErrorList {
 	case r.Name == "" && r.Selector == nil:
 		errs = append(errs, field.Required(at, "one of name or selector must be specified"))
 	case r.Name != "":
-		errs = append(errs, invalid(at.Child("name"), r.Name, path.IsValidPathSegmentName(r.Name))...)
+		errs = append(errs, invalid(at.Child("name"), r.Name, content.IsPathSegmentName(r.Name))...)
 	default:
 		errs = append(errs, checkSelector(r.Selector, at.Child("selector"))...)
 	}
@@ -234,7 +234,7 @@ func checkMatch(m *v1.MatchResources, at *field.Path) field.ErrorList {
 func checkRule(r *v1.NamedRuleWithOperations, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	for i, name := range r.ResourceNames {
-		errs = append(errs, invalid(at.Child("resourceNames").Index(i), name, path.IsValidPathSegmentName(name))...)
+		errs = append(errs, invalid(at.Child("resourceNames").Index(i), name, content.IsPathSegmentName(name))...)
 	}
 	errs = append(errs, unique(at.Child("resourceNames"), "", r.ResourceNames)...)
 	errs = append(errs, wildcard(at.Child("operations"), r.Operations)...)

@@ -32,25 +32,34 @@ func expressions(p *v1.ValidatingAdmissionPolicy) []expression {
 	full := plain
 	full.HasAuthorizer = true
 	for i, v := range p.Spec.Variables {
-		list = append(list, expression{spec.Child("variables").Index(i).Child("expression"),
-			&validating.Variable{Name: v.Name, Expression: v.Expression}, full, false})
+		list = append(list, expression{
+			spec.Child("variables").Index(i).Child("expression"),
+			&validating.Variable{Name: v.Name, Expression: v.Expression}, full, false,
+		})
 	}
 	for i := range p.Spec.MatchConditions {
-		list = append(list, expression{spec.Child("matchConditions").Index(i).Child("expression"),
-			(*matchconditions.MatchCondition)(&p.Spec.MatchConditions[i]), full, true})
+		list = append(list, expression{
+			spec.Child("matchConditions").Index(i).Child("expression"),
+			(*matchconditions.MatchCondition)(&p.Spec.MatchConditions[i]), full, true,
+		})
 	}
 	for i, v := range p.Spec.Validations {
 		at := spec.Child("validations").Index(i)
 		list = append(list, expression{at.Child("expression"), &validating.ValidationCondition{
-			Expression: v.Expression, Message: v.Message, Reason: v.Reason}, full, false})
+			Expression: v.Expression, Message: v.Message, Reason: v.Reason,
+		}, full, false})
 		if v.MessageExpression != "" {
-			list = append(list, expression{at.Child("messageExpression"),
-				&validating.MessageExpressionCondition{MessageExpression: v.MessageExpression}, plain, false})
+			list = append(list, expression{
+				at.Child("messageExpression"),
+				&validating.MessageExpressionCondition{MessageExpression: v.MessageExpression}, plain, false,
+			})
 		}
 	}
 	for i, a := range p.Spec.AuditAnnotations {
-		list = append(list, expression{spec.Child("auditAnnotations").Index(i).Child("valueExpression"),
-			&validating.AuditAnnotationCondition{Key: a.Key, ValueExpression: a.ValueExpression}, full, false})
+		list = append(list, expression{
+			spec.Child("auditAnnotations").Index(i).Child("valueExpression"),
+			&validating.AuditAnnotationCondition{Key: a.Key, ValueExpression: a.ValueExpression}, full, false,
+		})
 	}
 	return list
 }

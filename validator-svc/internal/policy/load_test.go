@@ -29,8 +29,7 @@ func TestProblems(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err = Parse([]File{{Name: filepath.Base(file), Data: data}})
-			var problems config.Problems
-			if !errors.As(err, &problems) {
+			if _, ok := errors.AsType[config.Problems](err); !ok {
 				t.Fatalf("no problems: %v", err)
 			}
 			got, golden := err.Error()+"\n", strings.TrimSuffix(file, ".yaml")+".golden"

@@ -133,7 +133,7 @@ func (d *document) checkParam(gvk schema.GroupVersionKind) config.Problems {
 	}
 	typed, err := scheme.Scheme.New(gvk)
 	if err != nil {
-		return nil // a custom resource: anything goes
+		return nil //nolint:nilerr // a custom resource: anything goes
 	}
 	return d.decode(typed)
 }

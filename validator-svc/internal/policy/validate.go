@@ -151,7 +151,8 @@ func (e *evaluation) evaluate(ctx context.Context, h *hook) error {
 
 // results evaluates the policy once for each param that the binding selects.
 func (e *evaluation) results(ctx context.Context, h *hook, binding *v1.ValidatingAdmissionPolicyBinding,
-	resource schema.GroupVersionResource, kind schema.GroupVersionKind) ([]validating.ValidateResult, error) {
+	resource schema.GroupVersionResource, kind schema.GroupVersionKind,
+) ([]validating.ValidateResult, error) {
 	found, err := generic.CollectParams(h.Policy.Spec.ParamKind, h.ParamInformer, h.ParamScope, binding.Spec.ParamRef,
 		e.request.GetNamespace(), nil, nil)
 	if err != nil || len(found) == 0 {
@@ -172,7 +173,8 @@ func (e *evaluation) results(ctx context.Context, h *hook, binding *v1.Validatin
 }
 
 func (e *evaluation) one(ctx context.Context, h *hook, resource schema.GroupVersionResource, param runtime.Object,
-	namespace *corev1.Namespace) validating.ValidateResult {
+	namespace *corev1.Namespace,
+) validating.ValidateResult {
 	return h.Evaluator.Validate(ctx, resource, e.versioned, param, namespace, celconfig.RuntimeCELCostBudget, nil)
 }
 

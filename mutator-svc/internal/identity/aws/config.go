@@ -15,21 +15,21 @@ const minTokenExpiration = 600
 // Config is how IAM roles for service accounts are given to pods. The defaults are those of the
 // Amazon EKS pod identity webhook, so that it can be replaced without touching any annotation.
 type Config struct {
-	// AnnotationPrefix stands before the slash in every annotation read: eks.amazonaws.com.
+	// AnnotationPrefix stands before the slash in every annotation read. Default: eks.amazonaws.com.
 	AnnotationPrefix string `json:"annotationPrefix,omitempty"`
-	// Audience is the token's audience where the ServiceAccount names none: sts.amazonaws.com. Empty
-	// (but written) is kube-apiserver's own audience.
+	// Audience is the token's audience where the ServiceAccount names none. Default: sts.amazonaws.com.
+	// Empty, but written, it is kube-apiserver's own audience.
 	Audience *string `json:"audience,omitempty"`
-	// MountPath is the folder the token is mounted in:
+	// MountPath is the folder the token is mounted in. Default:
 	// /var/run/secrets/eks.amazonaws.com/serviceaccount.
 	MountPath string `json:"mountPath,omitempty"`
-	// TokenExpirationSeconds is the token's life where neither the pod nor its ServiceAccount says:
-	// 86400. Less than 600 is taken as 600.
+	// TokenExpirationSeconds is the token's life where neither the pod nor its ServiceAccount says.
+	// Default: 86400. Less than 600 is taken as 600.
 	TokenExpirationSeconds *int64 `json:"tokenExpirationSeconds,omitempty"`
 	// DefaultRegion is set in AWS_DEFAULT_REGION and AWS_REGION. Empty: neither is set.
 	DefaultRegion string `json:"defaultRegion,omitempty"`
 	// STSRegionalEndpoints sets AWS_STS_REGIONAL_ENDPOINTS=regional where the ServiceAccount does not
-	// say: false.
+	// say. Default: false.
 	STSRegionalEndpoints bool `json:"stsRegionalEndpoints,omitempty"`
 }
 
