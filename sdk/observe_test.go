@@ -68,7 +68,7 @@ func TestCallsAreTracedAndMeasured(t *testing.T) {
 	got := attribute.NewSet(span.Attributes()...)
 	for _, want := range []attribute.KeyValue{
 		attribute.String("gatefold.handler", "team"),
-		attribute.String("gatefold.uid", request.GetUid()),
+		attribute.String("gatefold.request.uid", request.GetUid()),
 		attribute.String("rpc.response.status_code", "INTERNAL"),
 	} {
 		if value, ok := got.Value(want.Key); !ok || value != want.Value {

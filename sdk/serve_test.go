@@ -86,11 +86,15 @@ func freeAddress(t *testing.T) string {
 	return listener.Addr().String()
 }
 
+// readyz asks until the admin server listens, which may be after gRPC does.
 func readyz(t *testing.T, address string) string {
 	t.Helper()
 	response, err := http.Get("http://" + address + "/readyz")
-	if err != nil {
-		t.Fatal(err)
+	for end := time.Now().Add(10 * time.Second); err != nil; response, err = http.Get("http://" + address + "/readyz") {
+		if time.Now().After(end) {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Millisecond)
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)

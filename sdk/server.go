@@ -130,8 +130,8 @@ func newCall[H any](
 	if span := trace.SpanFromContext(ctx); span.IsRecording() {
 		span.SetAttributes(
 			attribute.String("gatefold.handler", name),
-			attribute.String("gatefold.uid", req.GetUid()),
-			attribute.Bool("gatefold.dry_run", req.GetDryRun()),
+			attribute.String("gatefold.request.uid", req.GetUid()),
+			attribute.Bool("gatefold.request.dry_run", req.GetDryRun()),
 		)
 	}
 	return call{handler: name, uid: req.GetUid(), logger: logger}, handler, nil

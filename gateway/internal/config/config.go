@@ -81,7 +81,8 @@ type Backend struct {
 	// After names the backends of the same type that come before this one. Without it, by name.
 	After []string `json:"after,omitempty"`
 	// Observes are the JSON pointers a mutator reads, "*" standing for one level; default: everything.
-	// Where order matters to no one, mutators run one after another whatever it says.
+	// Mutators run one after another whatever it says; it is for the day when those that do not concern
+	// each other run at once.
 	Observes []string `json:"observes,omitempty"`
 	// MayPatch are the JSON pointers a mutator may change, with everything below, "*" standing for one
 	// level; default: everything that any mutator may change.

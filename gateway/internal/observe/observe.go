@@ -111,5 +111,5 @@ func (r *Recorder) log(ctx context.Context, phase string, req *admissionv1.Admis
 		slog.String("phase", phase), slog.String("verdict", verdict),
 		slog.String("uid", req.GetUid()), slog.String("operation", Operation(req)), slog.String("resource", Resource(req)),
 		slog.String("namespace", req.GetNamespace()), slog.String("name", req.GetName()), slog.String("user", req.GetUserInfo().GetUsername()),
-		slog.Duration("duration", took), slog.String("message", message))
+		slog.Float64("seconds", took.Seconds()), slog.String("message", message))
 }

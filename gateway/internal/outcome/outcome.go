@@ -21,8 +21,8 @@ type Cause string
 // The causes. The first five are about the review as a whole, the others about one backend.
 const (
 	BadReview    Cause = "bad_review"    // the sender's mistake: not an AdmissionReview
+	TooLarge     Cause = "too_large"     // larger than limits.reviewBytes, and without a uid to refuse it by
 	Overloaded   Cause = "overloaded"    // too much in memory already; worth another try
-	Draining     Cause = "draining"      // this replica is stopping; worth another try
 	Canceled     Cause = "canceled"      // nobody waits for the answer any more
 	Internal     Cause = "internal"      // the gate's own mistake
 	Unreachable  Cause = "unreachable"   // no replica of the backend could be called
@@ -54,8 +54,8 @@ type row struct {
 // And failures, by their cause, are answered like this.
 var table = map[Cause]row{
 	BadReview:   {codes.InvalidArgument, http.StatusBadRequest, false},
+	TooLarge:    {codes.OutOfRange, http.StatusRequestEntityTooLarge, false},
 	Overloaded:  {codes.ResourceExhausted, http.StatusServiceUnavailable, true},
-	Draining:    {codes.Unavailable, http.StatusServiceUnavailable, true},
 	Canceled:    {codes.Canceled, statusClientClosedRequest, false},
 	Internal:    {codes.Internal, http.StatusInternalServerError, false},
 	Unreachable: {codes.Internal, http.StatusInternalServerError, false},

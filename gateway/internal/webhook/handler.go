@@ -72,18 +72,18 @@ func New(ctx context.Context, cfg Config) (*Handler, error) {
 
 // ServeHTTP answers one review.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	ctx := h.cfg.Propagator.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
-	ctx, span := h.cfg.Tracer.Start(ctx, "review "+r.URL.Path, trace.WithSpanKind(trace.SpanKindServer),
-		trace.WithAttributes(attribute.String("http.request.method", r.Method), attribute.String("url.path", r.URL.Path)))
-	defer span.End()
 	if code, text := refuse(r); code != 0 {
 		if code == http.StatusMethodNotAllowed {
 			w.Header().Set("Allow", http.MethodPost)
 		}
-		h.cfg.Recorder.Failure(ctx, string(outcome.BadReview), errors.New(text))
+		h.cfg.Recorder.Failure(r.Context(), string(outcome.BadReview), errors.New(text))
 		writeText(w, code, text)
 		return
 	}
+	ctx := h.cfg.Propagator.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
+	ctx, span := h.cfg.Tracer.Start(ctx, "review "+r.URL.Path, trace.WithSpanKind(trace.SpanKindServer),
+		trace.WithAttributes(attribute.String("http.request.method", r.Method), attribute.String("url.path", r.URL.Path)))
+	defer span.End()
 	// What the client announces is what may have to be held; when it announces nothing, the most it can be.
 	size := r.ContentLength
 	if size < 0 || size > h.cfg.ReviewBytes {
@@ -155,21 +155,21 @@ const beginningBytes = 4 << 10
 // tooLarge refuses a review by its uid, so that no failure policy lets the object in unseen. Only when no
 // uid can be found it is a failure.
 func (h *Handler) tooLarge(ctx context.Context, w http.ResponseWriter, beginning []byte) {
-	text := fmt.Sprintf("the admission review is larger than the gate takes (limits.reviewBytes: %d)", h.cfg.ReviewBytes)
-	h.cfg.Recorder.Failure(ctx, "too_large", errors.New(text))
+	failure := outcome.New(outcome.TooLarge, fmt.Errorf("the admission review is larger than the gate takes (limits.reviewBytes: %d)", h.cfg.ReviewBytes))
 	apiVersion, uid, ok := codec.Prefix(beginning)
 	if !ok {
-		writeText(w, http.StatusRequestEntityTooLarge, text)
+		h.failReview(ctx, w, failure)
 		return
 	}
 	answer, err := codec.EncodeReview(apiVersion, &gatewayv1.Review{
 		Uid:    uid,
-		Status: &gatewayv1.Status{Message: text, Reason: "RequestEntityTooLarge", Code: http.StatusRequestEntityTooLarge},
+		Status: &gatewayv1.Status{Message: failure.Error(), Reason: "RequestEntityTooLarge", Code: http.StatusRequestEntityTooLarge},
 	})
 	if err != nil {
 		h.failReview(ctx, w, err)
 		return
 	}
+	h.cfg.Recorder.Failure(ctx, string(outcome.TooLarge), failure)
 	w.Header().Set("Content-Type", contentType)
 	h.write(ctx, w, answer)
 }
