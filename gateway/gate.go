@@ -76,9 +76,8 @@ func New(_ context.Context, opts Options) (*Gate, error) {
 		onDecision: opts.OnDecision,
 	}
 	g.pipeline = &pipeline.Pipeline{
-		Namespaces: g.namespaces,
-		Tracer:     tel.TracerProvider.Tracer("github.com/gatefold/gatefold/gateway"),
-		Observer:   recorder,
+		Tracer:   tel.TracerProvider.Tracer("github.com/gatefold/gatefold/gateway"),
+		Observer: recorder,
 	}
 	if err := g.apply(cfg); err != nil {
 		return nil, errors.Join(err, g.Close())
@@ -117,7 +116,7 @@ func (g *Gate) Validate(ctx context.Context, in *gatewayv1.ValidateRequest) (*ga
 	return &gatewayv1.ValidateResponse{ApiVersion: in.GetApiVersion(), Review: review, Decision: decision}, nil
 }
 
-type runner func(context.Context, *pipeline.Plan, *admissionv1.AdmissionRequest) []*fold.Part
+type runner func(context.Context, *pipeline.Plan, *admissionv1.AdmissionRequest, route.Namespaces) []*fold.Part
 
 // decide runs one phase and joins its parts. A panic in the gate's own code is that review's failure.
 func (g *Gate) decide(ctx context.Context, phase string, req *admissionv1.AdmissionRequest, run runner) (review *gatewayv1.Review, decision *gatewayv1.Decision, err error) {
@@ -138,10 +137,11 @@ func (g *Gate) decide(ctx context.Context, phase string, req *admissionv1.Admiss
 	}()
 
 	start := time.Now()
+	namespace := &lookup{namespaces: g.namespaces}
 	if req.GetNamespaceObject() == nil {
-		req.NamespaceObject = g.namespaces.describe(ctx, req)
+		req.NamespaceObject = namespace.describe(ctx, req)
 	}
-	parts := run(ctx, g.plan.Load(), req)
+	parts := run(ctx, g.plan.Load(), req, namespace)
 	review, err = fold.Join(req.GetUid(), parts)
 	switch {
 	case err != nil:

@@ -49,7 +49,7 @@ type services struct {
 // http/1.1.
 func start(t *testing.T, protocol string, backends []gateway.Backend, s services) gate {
 	t.Helper()
-	cfg := &gateway.Config{Backends: backends}
+	cfg := &gateway.Config{Backends: append([]gateway.Backend{}, backends...)}
 	cfg.SetDefaults()
 	drain := int32(0)
 	cfg.DrainSeconds = &drain
@@ -291,7 +291,7 @@ func TestReview(t *testing.T) {
 			warnings: []string{`gatefold backend "unpatched" failed and was ignored: operation 0`},
 		},
 		"status is not for mutators": {path: "/mutate", backends: []gateway.Backend{mutator("status")}, code: 500, text: "/status belongs to the status subresource"},
-		"nor is uid":                 {path: "/mutate", backends: []gateway.Backend{mutator("uid")}, code: 500, text: "/metadata/uid belongs to kube-apiserver"},
+		"nor is uid":                 {path: "/mutate", backends: []gateway.Backend{mutator("uid")}, code: 500, text: "/metadata/uid is not for mutators to change"},
 		"nor what mayPatch leaves out": {
 			path: "/mutate", backends: []gateway.Backend{onlyLabels}, code: 500, text: "operation 0 (add /spec/hostNetwork): is outside the backend's mayPatch",
 		},

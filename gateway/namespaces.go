@@ -34,13 +34,30 @@ func (n *namespaces) Get(ctx context.Context, name string) (*corev1.Namespace, e
 	return n.cluster.Client.CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{})
 }
 
+// lookup is the namespace of one review, looked up once. It belongs to one goroutine.
+type lookup struct {
+	namespaces *namespaces
+	done       bool
+	namespace  *corev1.Namespace
+	err        error
+}
+
+// Get returns the namespace; name is that of the review.
+func (l *lookup) Get(ctx context.Context, name string) (*corev1.Namespace, error) {
+	if !l.done {
+		l.namespace, l.err = l.namespaces.Get(ctx, name)
+		l.done = true
+	}
+	return l.namespace, l.err
+}
+
 // describe returns what services are told about the namespace of req; nil where there is none, or where it
 // cannot be known. Only a backend that selects by namespace fails for want of it.
-func (n *namespaces) describe(ctx context.Context, req *admissionv1.AdmissionRequest) *admissionv1.Namespace {
-	if req.GetNamespace() == "" || !n.cluster.Known() || req.GetResource().GetResource() == "namespaces" {
+func (l *lookup) describe(ctx context.Context, req *admissionv1.AdmissionRequest) *admissionv1.Namespace {
+	if req.GetNamespace() == "" || !l.namespaces.cluster.Known() || req.GetResource().GetResource() == "namespaces" {
 		return nil
 	}
-	namespace, err := n.Get(ctx, req.GetNamespace())
+	namespace, err := l.Get(ctx, req.GetNamespace())
 	if err != nil {
 		return nil
 	}

@@ -36,6 +36,7 @@ type builder struct {
 
 	mu        sync.Mutex
 	clients   map[endpoint]*client
+	inForce   map[endpoint]bool       // those of the plan that was made last
 	lingering map[*client]*time.Timer // closes each of them
 }
 
@@ -89,6 +90,7 @@ func (b *builder) build(cfg *Config) (*pipeline.Plan, error) {
 			spec := &cfg.Backends[i]
 			connection, err := b.client(spec, used)
 			if err != nil {
+				b.retire(b.inForce)
 				return nil, fmt.Errorf("backend %q: %w", spec.Name, err)
 			}
 			entry := &pipeline.Backend{
@@ -108,6 +110,7 @@ func (b *builder) build(cfg *Config) (*pipeline.Plan, error) {
 			}
 		}
 	}
+	b.inForce = used
 	b.retire(used)
 	return plan, nil
 }

@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
+	"time"
 
 	"github.com/gatefold/gatefold/sdk/admin"
 	sdkconfig "github.com/gatefold/gatefold/sdk/config"
@@ -19,6 +21,11 @@ import (
 // Run serves a gate until ctx is done, and drains it then. It returns nil after a drain, and an error when
 // the gate could not be started or could not go on.
 func Run(ctx context.Context, opts Options) (err error) {
+	for _, given := range []net.Listener{opts.Listener, opts.AdminListener} {
+		if given != nil {
+			defer func() { _ = given.Close() }() // closed already where it was served
+		}
+	}
 	if opts.Telemetry == nil {
 		opts.Telemetry, err = telemetry.New(ctx, telemetry.Config{Service: "gatefold-gateway", Version: opts.Version})
 		if err != nil {
@@ -48,26 +55,23 @@ func Run(ctx context.Context, opts Options) (err error) {
 	if err != nil {
 		return err
 	}
-	certificates, followFiles, err := serverTLS(gate.cfg, opts)
+	front, err := newServer(ctx, handler, gate.cfg, opts)
 	if err != nil {
 		return err
 	}
-	listener, err := listen(ctx, opts.Listener, gate.cfg.Listen.Address)
-	if err != nil {
-		return err
-	}
-	front := newServer(handler, listener, certificates, gate.cfg.Drain(), opts.Telemetry.Logger)
-	ready := []admin.Check{
-		{Name: "cluster", Check: gate.cluster.Ready},
-		{Name: "self-test", Check: selfTest{handler}.check},
-	}
+	defer front.close()
 	api, err := newAPI(ctx, gate, opts)
 	if err != nil {
 		return err
 	}
+	defer api.close()
+	ready := []admin.Check{
+		{Name: "cluster", Check: gate.cluster.Ready},
+		{Name: "self-test", Check: selfTest{handler}.check},
+	}
 	return run.Tasks(ctx,
 		gate.cluster.Run,
-		followFiles,
+		front.files,
 		func(ctx context.Context) error { return follower.Run(ctx, gate.reload(opts.ConfigFile)) },
 		func(ctx context.Context) error {
 			return admin.Serve(ctx, admin.Config{
@@ -75,9 +79,20 @@ func Run(ctx context.Context, opts Options) (err error) {
 				Ready: ready, Version: opts.Version, Drained: front.drained, Logger: opts.Telemetry.Logger,
 			})
 		},
-		func(ctx context.Context) error { return api.serve(ctx, ready) },
-		front.serve,
+		func(tasks context.Context) error { return api.serve(tasks, drainFor(ctx, gate.cfg), ready) },
+		func(tasks context.Context) error { return front.serve(tasks, drainFor(ctx, gate.cfg)) },
 	)
+}
+
+// drainFor returns how long to go on answering when a task is to end: the drain time when ctx says that the
+// gate is to stop, and no time when it is another task that failed, which would only hide why.
+func drainFor(ctx context.Context, cfg *Config) func() time.Duration {
+	return func() time.Duration {
+		if ctx.Err() == nil {
+			return 0
+		}
+		return cfg.Drain()
+	}
 }
 
 // serverTLS returns the front's TLS, and the task that follows its files.

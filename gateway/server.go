@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -28,24 +27,36 @@ const (
 type server struct {
 	http     *http.Server
 	listener net.Listener
-	drain    time.Duration
+	files    func(context.Context) error // follows the certificates
 	logger   *slog.Logger
 	draining atomic.Bool
 	drained  chan struct{} // closed when no more answers are given
 }
 
-func newServer(handler http.Handler, listener net.Listener, certificates *tls.Config, drain time.Duration, logger *slog.Logger) *server {
-	s := &server{listener: listener, drain: drain, logger: logger, drained: make(chan struct{})}
+// newServer listens, and does not answer yet. The caller closes the server.
+func newServer(ctx context.Context, handler http.Handler, cfg *Config, opts Options) (*server, error) {
+	certificates, files, err := serverTLS(cfg, opts)
+	if err != nil {
+		return nil, err
+	}
+	listener, err := listen(ctx, opts.Listener, cfg.Listen.Address)
+	if err != nil {
+		return nil, err
+	}
+	s := &server{listener: listener, files: files, logger: opts.Telemetry.Logger, drained: make(chan struct{})}
 	s.http = &http.Server{
 		Handler:           s.leaveTaking(handler),
 		TLSConfig:         certificates,
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       readTimeout,
 		IdleTimeout:       idleTimeout,
-		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+		ErrorLog:          slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
 	}
-	return s
+	return s, nil
 }
+
+// close frees the address of a server that never served; of another it is free already.
+func (s *server) close() { _ = s.listener.Close() }
 
 // leaveTaking asks clients of a draining server to open their next connection elsewhere. In HTTP/1.1 that
 // is the header; in HTTP/2 net/http makes a GOAWAY of it. Closing idle connections instead, as Shutdown
@@ -59,9 +70,9 @@ func (s *server) leaveTaking(next http.Handler) http.Handler {
 	})
 }
 
-// serve answers until ctx is done, then drains: it goes on answering for the drain time, in which its
-// address leaves the endpoints and its clients leave it, and only then stops.
-func (s *server) serve(ctx context.Context) error {
+// serve answers until ctx is done, then drains: it goes on answering for as long as drainFor says, in which
+// time its address leaves the endpoints and its clients leave it, and only then stops.
+func (s *server) serve(ctx context.Context, drainFor func() time.Duration) error {
 	defer close(s.drained)
 	failed := make(chan error, 1)
 	go func() { failed <- s.http.ServeTLS(s.listener, "", "") }()
@@ -71,10 +82,11 @@ func (s *server) serve(ctx context.Context) error {
 		return fmt.Errorf("serving reviews: %w", err)
 	case <-ctx.Done():
 	}
-	s.logger.InfoContext(ctx, "draining", "for", s.drain.String())
+	drain := drainFor()
+	s.logger.InfoContext(ctx, "draining", "for", drain.String())
 	s.draining.Store(true)
 	// Not cut short when no connection is open: the next client may be on its way with the old address.
-	time.Sleep(s.drain)
+	time.Sleep(drain)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
 	err := s.http.Shutdown(ctx)

@@ -21,6 +21,9 @@ const (
 	unboundedLimit = 30 * time.Second
 )
 
+// Needed is the least time a caller must leave for a call; with less it is refused.
+const Needed = returnOverhead + minimumWork
+
 // Deadline gives each handler a deadline shortly before the caller's, and refuses calls that have too
 // little time left with DEADLINE_EXCEEDED. A call without a deadline gets thirty seconds.
 func Deadline() grpc.UnaryServerInterceptor {

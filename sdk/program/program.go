@@ -7,12 +7,15 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/grpc/grpclog"
 
 	"github.com/gatefold/gatefold/sdk/cluster"
 	"github.com/gatefold/gatefold/sdk/config"
@@ -45,18 +48,36 @@ type Program struct {
 
 // gcPercent lets the heap grow to five times what is live between collections. A program of this kind has
 // little alive, a few megabytes, and makes a hundred kilobytes of garbage per decision, so that at Go's
-// default of 100 a sixth of its processor time goes into collecting.
-const gcPercent = 400
+// default of 100 a sixth of its processor time goes into collecting. memoryLimit ends that when much is
+// alive, as under many large reviews: from there on memory is collected as often as needed.
+const (
+	gcPercent   = 400
+	memoryLimit = 512 << 20
+)
 
 // Main runs the program with the process's arguments until SIGINT or SIGTERM, and ends the process.
 func (p Program) Main() {
+	grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, grpcErrors{p.Name})) // before gRPC is used
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryLimit)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := p.Execute(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
+}
+
+// grpcErrors makes JSON lines of what gRPC logs at its own level ERROR, which otherwise goes to standard
+// error as plain text between the program's lines.
+type grpcErrors struct{ service string }
+
+// Write logs one line.
+func (g grpcErrors) Write(line []byte) (int, error) {
+	slog.New(slog.NewJSONHandler(os.Stderr, nil)).Warn("gRPC complains", "service", g.service, "text", strings.TrimSpace(string(line)))
+	return len(line), nil
 }
 
 // Execute runs the program until ctx is done, and returns its exit code. Help goes to stdout, errors to

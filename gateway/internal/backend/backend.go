@@ -120,7 +120,7 @@ func (c *Client) Mutate(ctx context.Context, req *admissionv1.MutateRequest) (re
 	var p peer.Peer
 	start := time.Now()
 	resp, err = c.mutator.Mutate(ctx, req, grpc.Peer(&p))
-	return resp, address(&p), explain(err, time.Since(start))
+	return resp, address(&p), explain(ctx, err, time.Since(start))
 }
 
 // Validate asks the backend. Errors carry an outcome.Cause; peer is the replica that was asked, where known.
@@ -128,7 +128,7 @@ func (c *Client) Validate(ctx context.Context, req *admissionv1.ValidateRequest)
 	var p peer.Peer
 	start := time.Now()
 	resp, err = c.validator.Validate(ctx, req, grpc.Peer(&p))
-	return resp, address(&p), explain(err, time.Since(start))
+	return resp, address(&p), explain(ctx, err, time.Since(start))
 }
 
 func address(p *peer.Peer) string {

@@ -39,7 +39,8 @@ type Limits struct {
 	// ReviewBytes is the largest AdmissionReview, in bytes. Default 32 MiB: a 3 MiB object whose
 	// every character is escaped in six bytes, with an old object beside it.
 	ReviewBytes int64 `json:"reviewBytes,omitempty"`
-	// InFlightBytes bounds the reviews in memory at once, in bytes. Default 256 MiB.
+	// InFlightBytes bounds the reviews being decided at once, in bytes as they are sent. A review takes
+	// about three times that while it is decided. Default 256 MiB.
 	InFlightBytes int64 `json:"inFlightBytes,omitempty"`
 }
 
@@ -78,7 +79,8 @@ type Backend struct {
 	// TimeoutSeconds is the longest one call may take, 1 to 30. Default 5. What is left of the
 	// apiserver's own deadline bounds it further.
 	TimeoutSeconds *int32 `json:"timeoutSeconds,omitempty"`
-	// After names the backends of the same type that come before this one. Without it, by name.
+	// After names the backends of the same type that come before this one. Without it, by name. Validators
+	// are asked at once; of them it orders the messages.
 	After []string `json:"after,omitempty"`
 	// Observes are the JSON pointers a mutator reads, "*" standing for one level; default: everything.
 	// Mutators run one after another whatever it says; it is for the day when those that do not concern

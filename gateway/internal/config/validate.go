@@ -2,12 +2,15 @@ package config
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/gatefold/gatefold/sdk"
 )
 
 // Validate says everything that is wrong with the configuration. CEL expressions and selectors are
@@ -17,14 +20,18 @@ func (c *Config) Validate() field.ErrorList {
 	if c.GRPC != nil {
 		path := field.NewPath("grpc")
 		errs = append(errs, c.GRPC.Validate(path)...)
+		if c.GRPC.TLS == nil && c.GRPC.ClientAuth != nil && c.GRPC.ClientAuth.CAFile != "" {
+			errs = append(errs, field.Required(path.Child("tls"), "clients cannot be told apart without TLS; set certFile and keyFile"))
+		}
 		if c.GRPC.Address == "" {
 			errs = append(errs, field.Required(path.Child("address"), "say where to serve gRPC, such as 127.0.0.1:9442"))
 		}
 	}
 	errs = append(errs, c.Admin.Validate(field.NewPath("admin"))...)
 	limits := field.NewPath("limits")
-	if c.Limits.ReviewBytes < 0 {
-		errs = append(errs, field.Invalid(limits.Child("reviewBytes"), c.Limits.ReviewBytes, "must be positive"))
+	if c.Limits.ReviewBytes < 0 || c.Limits.ReviewBytes > sdk.MaxMessageBytes {
+		errs = append(errs, field.Invalid(limits.Child("reviewBytes"), c.Limits.ReviewBytes,
+			fmt.Sprintf("must be positive and at most %d, the most that a backend can be sent", sdk.MaxMessageBytes)))
 	}
 	if c.Limits.InFlightBytes < c.Limits.ReviewBytes {
 		errs = append(errs, field.Invalid(limits.Child("inFlightBytes"), c.Limits.InFlightBytes,
@@ -35,6 +42,9 @@ func (c *Config) Validate() field.ErrorList {
 	}
 	if c.BackendTLS != nil {
 		errs = append(errs, c.BackendTLS.Validate(field.NewPath("backendTLS"))...)
+	}
+	if c.Backends == nil {
+		errs = append(errs, field.Required(field.NewPath("backends"), "name the mutators and validators; a gate that asks nobody has backends: []"))
 	}
 	seen := map[string]bool{}
 	for i := range c.Backends {
@@ -87,13 +97,19 @@ func (b *Backend) validate(path *field.Path) field.ErrorList {
 			errs = append(errs, field.Forbidden(path.Child(pointers.name), "only a Mutator has it"))
 		}
 		for i, p := range pointers.values {
-			if !strings.HasPrefix(p, "/") {
-				errs = append(errs, field.Invalid(path.Child(pointers.name).Index(i), p, "must be a JSON pointer such as /metadata/labels"))
+			if !pointer.MatchString(p) {
+				errs = append(errs, field.Invalid(path.Child(pointers.name).Index(i), p, "must be a JSON pointer such as /metadata/labels, with ~1 for / and ~0 for ~"))
 			}
 		}
 	}
+	if b.MayPatch != nil && len(b.MayPatch) == 0 {
+		errs = append(errs, field.Invalid(path.Child("mayPatch"), b.MayPatch, "must name something; without mayPatch everything may be patched"))
+	}
 	return errs
 }
+
+// pointer is a JSON pointer (RFC 6901) to something below the root.
+var pointer = regexp.MustCompile(`^(/([^~/]|~[01])*)+$`)
 
 func (b *Backend) validateEndpoint(path *field.Path) field.ErrorList {
 	endpoint := path.Child("endpoint")
@@ -109,37 +125,4 @@ func (b *Backend) validateEndpoint(path *field.Path) field.ErrorList {
 	default:
 		return b.TLS.Validate(path.Child("tls"))
 	}
-}
-
-func validateRule(r *admissionregistrationv1.RuleWithOperations, path *field.Path) field.ErrorList {
-	var errs field.ErrorList
-	for _, list := range []struct {
-		name  string
-		empty bool
-	}{
-		{"operations", len(r.Operations) == 0},
-		{"apiGroups", len(r.APIGroups) == 0},
-		{"apiVersions", len(r.APIVersions) == 0},
-		{"resources", len(r.Resources) == 0},
-	} {
-		if list.empty {
-			errs = append(errs, field.Required(path.Child(list.name), `name at least one, or "*" for all`))
-		}
-	}
-	operations := []admissionregistrationv1.OperationType{
-		admissionregistrationv1.Create, admissionregistrationv1.Update, admissionregistrationv1.Delete,
-		admissionregistrationv1.Connect, admissionregistrationv1.OperationAll,
-	}
-	for i, op := range r.Operations {
-		if !slices.Contains(operations, op) {
-			errs = append(errs, field.NotSupported(path.Child("operations").Index(i), op, operations))
-		}
-	}
-	scopes := []admissionregistrationv1.ScopeType{
-		admissionregistrationv1.AllScopes, admissionregistrationv1.ClusterScope, admissionregistrationv1.NamespacedScope,
-	}
-	if r.Scope != nil && !slices.Contains(scopes, *r.Scope) {
-		errs = append(errs, field.NotSupported(path.Child("scope"), *r.Scope, scopes))
-	}
-	return errs
 }

@@ -57,7 +57,7 @@ func TestDocument(t *testing.T) {
 				t.Fatal(err)
 			}
 			req := &admissionv1.AdmissionRequest{Object: []byte(c.Object)}
-			document, err := Guard{}.Apply(req, protos(ops))
+			document, err := Guard{}.Apply(req, protos(ops), nil)
 			if c.Refused != "" {
 				if err == nil || !strings.Contains(err.Error(), c.Refused) {
 					t.Fatalf("error is %v, want a refusal with %q", err, c.Refused)
@@ -79,6 +79,19 @@ func TestDocument(t *testing.T) {
 				t.Errorf("kube-apiserver's library comes to another object (-theirs +ours)\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestCopyLimit copies 2 MiB twice: kube-apiserver, which gets both in one patch, would refuse the second.
+func TestCopyLimit(t *testing.T) {
+	req := &admissionv1.AdmissionRequest{Object: []byte(`{"a":"` + strings.Repeat("x", 2<<20) + `"}`)}
+	twice := protos([]operation{{Op: "copy", From: "/a", Path: "/b"}})
+	first, err := Guard{}.Apply(req, twice, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := (Guard{}).Apply(req, twice, first); err == nil || !strings.Contains(err.Error(), "copies more than 3145728 bytes") {
+		t.Errorf("the second: %v", err)
 	}
 }
 
@@ -107,7 +120,7 @@ func FuzzDocument(f *testing.F) {
 		if json.Unmarshal(object, &shape) != nil || json.Unmarshal(patch, &ops) != nil {
 			return
 		}
-		document, err := Guard{}.Apply(&admissionv1.AdmissionRequest{Object: object}, protos(ops))
+		document, err := Guard{}.Apply(&admissionv1.AdmissionRequest{Object: object}, protos(ops), nil)
 		if err != nil {
 			return // narrower than theirs, which is allowed
 		}
@@ -166,7 +179,7 @@ func BenchmarkApply(b *testing.B) {
 		b.ReportAllocs()
 		req := &admissionv1.AdmissionRequest{Object: review.Request.Object}
 		for b.Loop() {
-			if _, err := (Guard{}).Apply(req, protos(ops)); err != nil {
+			if _, err := (Guard{}).Apply(req, protos(ops), nil); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -25,21 +25,30 @@ func NewGuard(mayPatch []string) Guard {
 	return g
 }
 
-// untouchable are the places that kube-apiserver itself owns in every object. Admission must leave them
-// alone: changes to them are lost, or break optimistic locking and field ownership.
+// untouchable are the places that say what an object is, and those that kube-apiserver owns in every object.
+// Changes to the former make it undecodable or another object, which is an error for the user whatever the
+// failure policy; changes to the latter are lost, or break optimistic locking and field ownership.
 var untouchable = [][]string{
+	{"apiVersion"},
+	{"kind"},
+	{"metadata", "name"},
+	{"metadata", "namespace"},
 	{"metadata", "uid"},
 	{"metadata", "resourceVersion"},
 	{"metadata", "managedFields"},
 }
 
 // Apply returns req's object with ops applied. The error says why they must not be or cannot be applied,
-// and names the operation.
-func (g Guard) Apply(req *admissionv1.AdmissionRequest, ops []*admissionv1.PatchOperation) (*Document, error) {
+// and names the operation. before is what was made of the object by earlier patches of the same review, nil
+// for none: what patches may copy is limited in all.
+func (g Guard) Apply(req *admissionv1.AdmissionRequest, ops []*admissionv1.PatchOperation, before *Document) (*Document, error) {
 	if err := g.check(req, ops); err != nil {
 		return nil, err
 	}
 	document := NewDocument(req.GetObject())
+	if before != nil {
+		document.copied = before.copied
+	}
 	if err := document.Apply(ops); err != nil {
 		return nil, err
 	}
@@ -102,7 +111,7 @@ func (g Guard) checkTarget(req *admissionv1.AdmissionRequest, pointer string) er
 	}
 	for _, place := range untouchable {
 		if within(target, place) || within(place, target) {
-			return fmt.Errorf("/%s belongs to kube-apiserver", strings.Join(place, "/"))
+			return fmt.Errorf("/%s is not for mutators to change", strings.Join(place, "/"))
 		}
 	}
 	if len(g.mayPatch) == 0 {

@@ -1,6 +1,7 @@
 package fold
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -48,7 +49,7 @@ func joinFailures(parts []*Part) error {
 	if first == nil {
 		return nil
 	}
-	return &outcome.Error{Cause: first.Cause, Err: fmt.Errorf("%s", strings.Join(texts, "; "))}
+	return &outcome.Error{Cause: first.Cause, Err: errors.New(strings.Join(texts, "; ")), OfBackends: true}
 }
 
 // joinDenials returns nil when nobody refused. Code and reason are those of the first refusal.

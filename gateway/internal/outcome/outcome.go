@@ -75,6 +75,8 @@ const statusClientClosedRequest = 499
 type Error struct {
 	Cause Cause
 	Err   error
+	// OfBackends tells that backends failed, each of which has been recorded already.
+	OfBackends bool
 }
 
 // New returns a failure.
@@ -115,18 +117,10 @@ func Of(err error) Cause {
 	return Internal
 }
 
-// Decided tells whether err came of asking backends, and so has been recorded with them.
-func Decided(err error) bool {
-	var failure *Error
-	if !errors.As(err, &failure) {
-		return false
-	}
-	switch failure.Cause {
-	case Unreachable, Timeout, NoTime, BackendError, BadPatch, Undecided:
-		return true
-	default:
-		return false
-	}
+// OfBackends tells whether err is the failure of backends, each of which has been recorded already.
+func OfBackends(err error) bool {
+	failure, ok := errors.AsType[*Error](err)
+	return ok && failure.OfBackends
 }
 
 // Text is err for the person who wrote the object, without gRPC's own wording around it.

@@ -6,13 +6,15 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/gatefold/gatefold/sdk/interceptor"
+
 	"github.com/gatefold/gatefold/gateway/internal/fold"
 	"github.com/gatefold/gatefold/gateway/internal/outcome"
 )
 
-// minWork is the least time with which asking a backend is worth while: below it the answer would come
-// too late, and the wait would be blamed on the wrong one.
-const minWork = 10 * time.Millisecond
+// minWork is the least time with which asking a backend is worth while: what its server demands, and a
+// little for the way. Below it the backend would be blamed for what others have used up.
+const minWork = interceptor.Needed + 5*time.Millisecond
 
 // share bounds ctx by the time that one backend may take: its own timeout, and what is left less a
 // guaranteed part for those whose turn comes after it. Half of what is left is guaranteed to turns,

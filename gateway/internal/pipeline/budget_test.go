@@ -26,8 +26,8 @@ func TestShare(t *testing.T) {
 		"less a quarter for one after":   {left: 8 * time.Second, timeout: 30 * time.Second, after: 1, want: 6 * time.Second},
 		"less three eighths for three":   {left: 8 * time.Second, timeout: 30 * time.Second, after: 3, want: 5 * time.Second},
 		"never less than half":           {left: 8 * time.Second, timeout: 30 * time.Second, after: 1000, want: 4 * time.Second},
-		"none left":                      {left: 9 * time.Millisecond, timeout: time.Second, err: "the request's deadline left no time"},
-		"none left, and who has used it": {left: 9 * time.Millisecond, timeout: time.Second, before: []*fold.Part{{Backend: "a", Duration: time.Second}, {Backend: "b", Duration: 3 * time.Second}, {Backend: "c"}}, err: `backend "b" took 3s, which left no time`},
+		"none left":                      {left: 29 * time.Millisecond, timeout: time.Second, err: "the request's deadline left no time"},
+		"none left, and who has used it": {left: 29 * time.Millisecond, timeout: time.Second, before: []*fold.Part{{Backend: "a", Duration: time.Second}, {Backend: "b", Duration: 3 * time.Second}, {Backend: "c"}}, err: `backend "b" took 3s, which left no time`},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -14,18 +14,22 @@ import (
 
 // Mutate asks the mutators one after another, each about the object as it stands at its turn, until all
 // have answered or the matter is settled. Parts are in the order of the plan, one for each mutator.
-func (p *Pipeline) Mutate(ctx context.Context, plan *Plan, req *admissionv1.AdmissionRequest) []*fold.Part {
+func (p *Pipeline) Mutate(ctx context.Context, plan *Plan, req *admissionv1.AdmissionRequest, namespaces route.Namespaces) []*fold.Part {
 	parts := make([]*fold.Part, len(plan.Mutators))
-	view := route.NewView(req, p.Namespaces)
+	view := route.NewView(req, namespaces)
+	var document *fold.Document // as the patches so far have made it
 	settled := false
 	for i, backend := range plan.Mutators {
 		part := &fold.Part{Backend: backend.Name, Required: backend.Required, Outcome: gatewayv1.Outcome_OUTCOME_SKIPPED}
 		parts[i] = part
 		if !settled && p.match(ctx, backend, part, view) {
-			changed := p.mutate(ctx, backend, part, req, parts[:i], len(parts)-i-1)
+			changed := p.mutate(ctx, backend, turn{part, req, document, parts[:i], len(parts) - i - 1})
 			if changed != nil && i+1 < len(parts) {
 				req = withObject(req, changed.Bytes())
-				view = route.NewView(req, p.Namespaces)
+				view = route.NewView(req, namespaces)
+			}
+			if changed != nil {
+				document = changed
 			}
 		}
 		settled = settled || part.Final()
@@ -34,9 +38,20 @@ func (p *Pipeline) Mutate(ctx context.Context, plan *Plan, req *admissionv1.Admi
 	return parts
 }
 
+// turn is one mutator's: its part, which mutate settles; the request with the object as it stands; that
+// object as patched so far, nil before the first patch; and who has had a turn or will have one.
+type turn struct {
+	part     *fold.Part
+	req      *admissionv1.AdmissionRequest
+	document *fold.Document
+	before   []*fold.Part
+	after    int
+}
+
 // mutate asks one mutator and settles its part. It returns the changed object, nil for no change.
-func (p *Pipeline) mutate(ctx context.Context, backend *Backend, part *fold.Part, req *admissionv1.AdmissionRequest, before []*fold.Part, after int) *fold.Document {
-	ctx, cancel, err := share(ctx, backend.Timeout, before, after)
+func (p *Pipeline) mutate(ctx context.Context, backend *Backend, t turn) *fold.Document {
+	part := t.part
+	ctx, cancel, err := share(ctx, backend.Timeout, t.before, t.after)
 	if err != nil {
 		part.Fail(outcome.Of(err), err)
 		return nil
@@ -46,7 +61,7 @@ func (p *Pipeline) mutate(ctx context.Context, backend *Backend, part *fold.Part
 	defer func() { endSpan(span, part) }()
 
 	start := time.Now()
-	resp, peer, err := backend.Mutator.Mutate(ctx, &admissionv1.MutateRequest{Handler: backend.Handler, Request: req})
+	resp, peer, err := backend.Mutator.Mutate(ctx, &admissionv1.MutateRequest{Handler: backend.Handler, Request: t.req})
 	part.Duration, part.Peer = time.Since(start), peer
 	if err != nil {
 		part.Fail(outcome.Of(err), err)
@@ -63,7 +78,7 @@ func (p *Pipeline) mutate(ctx context.Context, backend *Backend, part *fold.Part
 	}
 	_, folding := p.Tracer.Start(ctx, "fold")
 	defer folding.End()
-	changed, err := backend.Guard.Apply(req, resp.GetOperations())
+	changed, err := backend.Guard.Apply(t.req, resp.GetOperations(), t.document)
 	if err != nil {
 		part.Fail(outcome.BadPatch, err)
 		return nil

@@ -63,8 +63,6 @@ type Plan struct {
 
 // Pipeline runs plans. It is safe for concurrent use.
 type Pipeline struct {
-	// Namespaces answers namespace selectors.
-	Namespaces route.Namespaces
 	// Tracer makes a span for each part.
 	Tracer trace.Tracer
 	// Observer is told of every part.

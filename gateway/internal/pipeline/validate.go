@@ -16,9 +16,9 @@ import (
 
 // Validate asks all the validators that match at once, and waits for every answer, so that the user
 // learns of everything that is wrong in one go. Parts are in the order of the plan.
-func (p *Pipeline) Validate(ctx context.Context, plan *Plan, req *admissionv1.AdmissionRequest) []*fold.Part {
+func (p *Pipeline) Validate(ctx context.Context, plan *Plan, req *admissionv1.AdmissionRequest, namespaces route.Namespaces) []*fold.Part {
 	parts := make([]*fold.Part, len(plan.Validators))
-	view := route.NewView(req, p.Namespaces)
+	view := route.NewView(req, namespaces)
 	var waiting sync.WaitGroup
 	for i, backend := range plan.Validators {
 		part := &fold.Part{Backend: backend.Name, Required: backend.Required}

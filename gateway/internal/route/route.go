@@ -124,7 +124,11 @@ func (m *Matcher) NeedsNamespaces() bool { return !m.namespaces.Empty() }
 // Match tells whether the backend concerns the request that view shows. An error means that it could
 // not be decided, which is a failure of the backend and never a reason to skip it.
 func (m *Matcher) Match(ctx context.Context, view *View) (bool, error) {
-	if IsSelfTest(view.req) || !m.matchRules(view) {
+	if IsSelfTest(view.req) {
+		return false, nil
+	}
+	ruled, ruleErr := m.matchRules(view)
+	if !ruled && ruleErr == nil {
 		return false, nil
 	}
 	if match, err := m.matchNamespace(ctx, view); err != nil || !match {
@@ -132,6 +136,9 @@ func (m *Matcher) Match(ctx context.Context, view *View) (bool, error) {
 	}
 	if match, err := m.matchObject(view); err != nil || !match {
 		return false, err
+	}
+	if ruleErr != nil { // told only for what the selectors do not exclude anyway
+		return false, ruleErr
 	}
 	if m.conditions == nil {
 		return true, nil
@@ -147,23 +154,34 @@ func (m *Matcher) Match(ctx context.Context, view *View) (bool, error) {
 	return result.Matches, nil
 }
 
-// matchRules looks at the resource as kube-apiserver sent it and, because it may have been converted
-// for the gate's own registration, at the resource that was requested.
-func (m *Matcher) matchRules(view *View) bool {
+// matchRules looks at the resource as it was requested and, because kube-apiserver may have converted it for
+// the gate's own registration, at the resource as it was sent. A rule that fits but for the API version is
+// neither yes nor no: kube-apiserver would convert the object for a webhook of its own, and the gate cannot,
+// but skipping the backend would let anybody past it who asks in another version.
+func (m *Matcher) matchRules(view *View) (bool, error) {
+	other := false
 	for _, rule := range m.rules {
 		requested := rules.Matcher{Rule: rule, Attr: view.requested}
 		if requested.Matches() {
-			return true
+			return true, nil
 		}
 		if m.exact {
 			continue
 		}
 		sent := rules.Matcher{Rule: rule, Attr: view.sent}
 		if sent.Matches() {
-			return true
+			return true, nil
 		}
+		rule.APIVersions = []string{"*"}
+		requested.Rule, sent.Rule = rule, rule
+		other = other || requested.Matches() || sent.Matches()
 	}
-	return false
+	if other {
+		r := view.sent.GetResource()
+		return false, fmt.Errorf("its rules name %s, but not in version %q: add that version to the rules if the backend understands it, "+
+			"or register the gate for the version that it does", r.GroupResource(), r.Version)
+	}
+	return false, nil
 }
 
 // matchNamespace follows k8s.io/apiserver's predicates/namespace.Matcher, which cannot be used itself

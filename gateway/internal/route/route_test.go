@@ -52,6 +52,7 @@ type requestCase struct {
 	Groups    []string        `json:"groups"`
 	Object    json.RawMessage `json:"object"`
 	OldObject json.RawMessage `json:"oldObject"`
+	Options   json.RawMessage `json:"options"`
 }
 
 func (r requestCase) proto() *admissionv1.AdmissionRequest {
@@ -59,7 +60,7 @@ func (r requestCase) proto() *admissionv1.AdmissionRequest {
 	out := &admissionv1.AdmissionRequest{
 		Uid: "1", Resource: resource, SubResource: sub, RequestResource: resource, RequestSubResource: sub,
 		Kind:      &admissionv1.GroupVersionKind{Group: resource.GetGroup(), Version: resource.GetVersion(), Kind: r.Kind},
-		Namespace: r.Namespace, Name: r.Name, Object: r.Object, OldObject: r.OldObject,
+		Namespace: r.Namespace, Name: r.Name, Object: r.Object, OldObject: r.OldObject, Options: r.Options,
 		Operation: admissionv1.Operation(admissionv1.Operation_value["OPERATION_"+r.Operation]),
 		UserInfo:  &admissionv1.UserInfo{Username: r.User, Groups: r.Groups},
 	}

@@ -143,7 +143,13 @@ func (v *View) versioned() (*admission.VersionedAttributes, error) {
 	if v.whole != nil {
 		return v.whole, nil
 	}
-	whole := &admission.VersionedAttributes{Attributes: v.sent, VersionedKind: v.sent.GetKind()}
+	options, err := v.options()
+	if err != nil {
+		return nil, err
+	}
+	// As upstream has it: request.kind is that of the objects; the resources, and request.requestKind, are
+	// those of the original request (matchconditions.Match passes the attributes' own for both resources).
+	whole := &admission.VersionedAttributes{Attributes: withOptions{v.requested, options}, VersionedKind: v.sent.GetKind()}
 	for _, o := range []struct {
 		what string
 		data []byte
@@ -161,6 +167,27 @@ func (v *View) versioned() (*admission.VersionedAttributes, error) {
 	v.whole = whole
 	return whole, nil
 }
+
+// options returns the request's options, nil for none.
+func (v *View) options() (runtime.Object, error) {
+	if len(v.req.GetOptions()) == 0 {
+		return nil, nil
+	}
+	var content map[string]any
+	if err := kjson.UnmarshalCaseSensitivePreserveInts(v.req.GetOptions(), &content); err != nil {
+		return nil, fmt.Errorf("decoding options for matchConditions: %w", err)
+	}
+	return &unstructured.Unstructured{Object: content}, nil
+}
+
+// withOptions are attributes with the operation's options, which only match conditions look at.
+type withOptions struct {
+	admission.Attributes
+	options runtime.Object
+}
+
+// GetOperationOptions returns the options, nil for none.
+func (w withOptions) GetOperationOptions() runtime.Object { return w.options }
 
 var operations = map[admissionv1.Operation]admission.Operation{
 	admissionv1.Operation_OPERATION_CREATE:  admission.Create,

@@ -80,11 +80,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeText(w, code, text)
 		return
 	}
-	ctx := h.cfg.Propagator.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
+	// From here, not from when the review has arrived: kube-apiserver's clock runs while it sends.
+	ctx, cancel := withDeadline(r.Context(), r)
+	defer cancel()
+	ctx = h.cfg.Propagator.Extract(ctx, propagation.HeaderCarrier(r.Header))
 	ctx, span := h.cfg.Tracer.Start(ctx, "review "+r.URL.Path, trace.WithSpanKind(trace.SpanKindServer),
 		trace.WithAttributes(attribute.String("http.request.method", r.Method), attribute.String("url.path", r.URL.Path)))
 	defer span.End()
-	// What the client announces is what may have to be held; when it announces nothing, the most it can be.
+	// What the client announces is what will have to be held; when it announces nothing, the most it can be.
 	size := r.ContentLength
 	if size < 0 || size > h.cfg.ReviewBytes {
 		size = h.cfg.ReviewBytes
@@ -104,8 +107,6 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.failReview(ctx, w, outcome.New(outcome.Canceled, fmt.Errorf("the review did not arrive whole: %w", err)))
 		return
 	}
-	ctx, cancel := withDeadline(ctx, r)
-	defer cancel()
 	r = r.WithContext(ctx)
 	r.Body = &body{ctx: ctx, data: data}
 	r.Header.Del("Grpc-Timeout") // the deadline is ?timeout= and nothing else
@@ -185,7 +186,7 @@ func (h *Handler) failReview(ctx context.Context, w http.ResponseWriter, err err
 	cause := outcome.Of(err)
 	code, again := outcome.HTTP(err)
 	span.SetAttributes(attribute.String("error.type", string(cause)), attribute.Int("http.response.status_code", code))
-	if !outcome.Decided(err) {
+	if !outcome.OfBackends(err) {
 		h.cfg.Recorder.Failure(ctx, string(cause), err)
 	}
 	if again {

@@ -73,7 +73,9 @@ func (m marshaler) NewDecoder(r io.Reader) runtime.Decoder {
 		}
 		_, span := m.tracer.Start(in.ctx, "decode")
 		defer span.End()
-		return decode(in.data, v)
+		data := in.data
+		in.data = nil // what was decoded is a copy, and the review may be large
+		return decode(data, v)
 	})
 }
 

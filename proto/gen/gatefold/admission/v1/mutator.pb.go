@@ -24,8 +24,8 @@ const (
 // MutateRequest asks one mutator about one object.
 type MutateRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Which of the service's mutators is asked, for a process that serves several. A service with just
-	// one ignores it.
+	// Which of the service's mutators is asked, for a process that serves several. One that is not served is
+	// NOT_FOUND, so that nobody answers in the name of another.
 	Handler string `protobuf:"bytes,1,opt,name=handler,proto3" json:"handler,omitempty"`
 	// The admission request, with the object as it stands at this mutator's turn.
 	Request       *AdmissionRequest `protobuf:"bytes,2,opt,name=request,proto3" json:"request,omitempty"`

@@ -24,8 +24,8 @@ const (
 // ValidateRequest asks one validator about one object.
 type ValidateRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Which of the service's validators is asked, for a process that serves several. A service with just
-	// one ignores it.
+	// Which of the service's validators is asked, for a process that serves several. One that is not served is
+	// NOT_FOUND, so that nobody answers in the name of another.
 	Handler string `protobuf:"bytes,1,opt,name=handler,proto3" json:"handler,omitempty"`
 	// The admission request, with the object in its final form.
 	Request       *AdmissionRequest `protobuf:"bytes,2,opt,name=request,proto3" json:"request,omitempty"`
