@@ -33,5 +33,5 @@ type unknownCluster struct{}
 
 // Get implements identity.ServiceAccounts.
 func (unknownCluster) Get(context.Context, string, string) (*corev1.ServiceAccount, error) {
-	return nil, status.Error(codes.Unavailable, "nothing is known of the cluster: start the service with a kubeconfig, with object files, or in a pod")
+	return nil, status.Error(codes.FailedPrecondition, "nothing is known of the cluster: start the service with a kubeconfig, with object files, or in a pod")
 }

@@ -213,8 +213,8 @@ func TestRunReloadsAndKeepsTheLastGoodConfiguration(t *testing.T) {
 func TestRunIsNotReadyWhenNothingIsKnownOfTheCluster(t *testing.T) {
 	s := start(t, strings.Replace(configText, "[identity, labels]", "[identity]", 1), func(string) cluster.Source { return cluster.Source{} })
 	_, err := s.mutate(t, mutatorsvc.Identity)
-	if status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "nothing is known of the cluster") {
-		t.Errorf("Mutate: %v, want UNAVAILABLE that says why", err)
+	if status.Code(err) != codes.FailedPrecondition || !strings.Contains(err.Error(), "nothing is known of the cluster") {
+		t.Errorf("Mutate: %v, want FAILED_PRECONDITION that says why", err)
 	}
 	eventually(t, "the reason in the log", func() bool { return s.logs.contain("not ready") && s.logs.contain("nothing is known of the cluster") })
 	if got := s.health(t); got != grpc_health_v1.HealthCheckResponse_NOT_SERVING {

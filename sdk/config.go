@@ -29,7 +29,9 @@ type Config struct {
 	// Admin is where health, metrics and version are served. An empty address: nowhere.
 	Admin config.Admin
 	// Mutators and Validators are what the service answers with, by the name that a backend's "handler"
-	// calls them. At least one of either.
+	// (by default the backend's own name) calls them; a name that is not here is NOT_FOUND. One under the
+	// empty name answers to every name that is not here: for a service with just one thing to say that
+	// does not care what it is called. At least one of either.
 	Mutators   map[string]Mutator
 	Validators map[string]Validator
 	// Ready must pass, beside the self-test, before the service says that it is ready.

@@ -31,7 +31,7 @@ func serve(ctx context.Context, listener net.Listener) error {
 	return sdk.Serve(ctx, sdk.Config{
 		Name:     "stamp",
 		Listener: listener, // or Listen: with an address, certificates, and who is let in
-		Mutators: map[string]sdk.Mutator{"team": sdk.MutatorFunc(stampTeam)},
+		Mutators: map[string]sdk.Mutator{"stamp": sdk.MutatorFunc(stampTeam)},
 	})
 }
 
@@ -62,6 +62,7 @@ func ask(ctx context.Context, address, object string) {
 	}
 	defer conn.Close()
 	answer, err := admissionv1.NewMutatorServiceClient(conn).Mutate(ctx, &admissionv1.MutateRequest{
+		Handler: "stamp", // the gate sends its backend's name, or the backend's "handler"
 		Request: &admissionv1.AdmissionRequest{Object: []byte(object)},
 	}, grpc.WaitForReady(true))
 	if err != nil {

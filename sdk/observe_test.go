@@ -52,7 +52,7 @@ func TestCallsAreTracedAndMeasured(t *testing.T) {
 		t.Fatal(err)
 	}
 	request := sdktest.PodRequest(t, pod)
-	if _, err := admissionv1.NewMutatorServiceClient(conn).Mutate(ctx, &admissionv1.MutateRequest{Request: request}); err == nil {
+	if _, err := admissionv1.NewMutatorServiceClient(conn).Mutate(ctx, &admissionv1.MutateRequest{Handler: "team", Request: request}); err == nil {
 		t.Fatal("the handler's error was lost")
 	}
 	server.GracefulStop() // spans end after the answer is sent
@@ -114,7 +114,7 @@ func BenchmarkMutate(b *testing.B) {
 			request.Object = []byte(`{"metadata":{"annotations":{"a":"` + strings.Repeat("x", 6<<10) + `"}}}`)
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := client.Mutate(ctx, &admissionv1.MutateRequest{Request: request}); err != nil {
+				if _, err := client.Mutate(ctx, &admissionv1.MutateRequest{Handler: "m", Request: request}); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -117,7 +117,7 @@ func TestReadyOnlyAfterChecksAndSelfTest(t *testing.T) {
 			}
 			return nil
 		}}},
-		Mutators: map[string]sdk.Mutator{"m": mutator(nil, nil)},
+		Mutators: map[string]sdk.Mutator{"": mutator(nil, nil)},
 		Validators: map[string]sdk.Validator{"v": sdk.ValidatorFunc(func(_ context.Context, req *sdk.Request) (*sdk.Verdict, error) {
 			asked.Add(1)
 			if !req.GetDryRun() || req.GetUid() != "self-test" || !able.Load() {
@@ -179,7 +179,7 @@ func TestDrainFinishesCallsInFlight(t *testing.T) {
 	t.Parallel()
 	handler := blocking{make(chan struct{}), make(chan struct{})}
 	address := freeAddress(t)
-	r := start(t, sdk.Config{Admin: config.Admin{Address: address}, Mutators: map[string]sdk.Mutator{"m": handler}})
+	r := start(t, sdk.Config{Admin: config.Admin{Address: address}, Mutators: map[string]sdk.Mutator{"": handler}})
 	r.becomes(t, "", grpc_health_v1.HealthCheckResponse_SERVING)
 	answered := make(chan error, 1)
 	go func() { answered <- r.mutate(t.Context(), t, "slow") }()
@@ -201,7 +201,7 @@ func TestDrainFinishesCallsInFlight(t *testing.T) {
 func TestDrainIsBounded(t *testing.T) {
 	t.Parallel()
 	handler := blocking{make(chan struct{}), nil}
-	r := start(t, sdk.Config{DrainTimeout: 50 * time.Millisecond, Mutators: map[string]sdk.Mutator{"m": handler}})
+	r := start(t, sdk.Config{DrainTimeout: 50 * time.Millisecond, Mutators: map[string]sdk.Mutator{"": handler}})
 	answered := make(chan error, 1)
 	go func() { answered <- r.mutate(t.Context(), t, "stuck") }()
 	<-handler.entered
@@ -220,7 +220,7 @@ func TestDrainDoesNotWaitForHealthWatchers(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() {
 		ended <- sdk.Serve(ctx, sdk.Config{
-			Listener: listener, Telemetry: telemetry.Discard(), Mutators: map[string]sdk.Mutator{"m": mutator(nil, nil)},
+			Listener: listener, Telemetry: telemetry.Discard(), Mutators: map[string]sdk.Mutator{"": mutator(nil, nil)},
 		})
 	}()
 	conn := sdktest.Dial(t, listener, grpc.WithDefaultServiceConfig(

@@ -80,7 +80,7 @@ func TestServeLetsInOnlyItsClients(t *testing.T) {
 	go func() {
 		ended <- sdk.Serve(ctx, sdk.Config{
 			Listen: listen, Listener: listener, Telemetry: telemetry.Discard(),
-			Mutators: map[string]sdk.Mutator{"m": sdk.MutatorFunc(func(_ context.Context, req *sdk.Request) (*sdk.Mutation, error) {
+			Mutators: map[string]sdk.Mutator{"": sdk.MutatorFunc(func(_ context.Context, req *sdk.Request) (*sdk.Mutation, error) {
 				if req.GetUid() != "self-test" {
 					asked.Add(1)
 				}

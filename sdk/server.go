@@ -51,11 +51,11 @@ func mutateResponse(raw []byte, mutation *Mutation) (*admissionv1.MutateResponse
 		return &admissionv1.MutateResponse{}, nil
 	}
 	response := &admissionv1.MutateResponse{
-		Denial:           mutation.Denial,
-		Warnings:         mutation.Warnings,
-		AuditAnnotations: mutation.AuditAnnotations,
+		Warnings:         validStrings(mutation.Warnings),
+		AuditAnnotations: validMap(mutation.AuditAnnotations),
 	}
 	if mutation.Denial != nil {
+		response.Denial = validDenial(mutation.Denial)
 		return response, nil
 	}
 	var err error
@@ -67,6 +67,7 @@ func mutateResponse(raw []byte, mutation *Mutation) (*admissionv1.MutateResponse
 	if err != nil {
 		return nil, fmt.Errorf("turning the mutation into a patch: %w", err)
 	}
+	response.Operations = validOperations(response.Operations)
 	return response, nil
 }
 
@@ -95,9 +96,9 @@ func (s *validatorServer) Validate(
 		return &admissionv1.ValidateResponse{}, nil
 	}
 	return &admissionv1.ValidateResponse{
-		Denials:          verdict.Denials,
-		Warnings:         verdict.Warnings,
-		AuditAnnotations: verdict.AuditAnnotations,
+		Denials:          validDenials(verdict.Denials),
+		Warnings:         validStrings(verdict.Warnings),
+		AuditAnnotations: validMap(verdict.AuditAnnotations),
 	}, nil
 }
 
@@ -108,8 +109,9 @@ type call struct {
 	logger  *slog.Logger
 }
 
-// newCall finds the handler that is asked, and names the call in its trace. A process with one handler
-// need not be told which.
+// newCall finds the handler that is asked, and names the call in its trace. Only the handler without a name
+// answers for others: a backend that asks for what is no longer served here must hear so, and not be
+// answered by whatever is left.
 func newCall[H any](
 	ctx context.Context, logger *slog.Logger, handlers map[string]H, name string, req *admissionv1.AdmissionRequest,
 ) (call, H, error) {
@@ -118,10 +120,8 @@ func newCall[H any](
 		return call{}, none, status.Error(codes.InvalidArgument, "the call carries no admission request")
 	}
 	handler, ok := handlers[name]
-	if !ok && len(handlers) == 1 {
-		for name, handler = range handlers {
-			ok = true
-		}
+	if !ok {
+		handler, ok = handlers[""]
 	}
 	if !ok {
 		return call{}, none, status.Errorf(codes.NotFound, "no handler %q here; served are: %s",
@@ -148,11 +148,16 @@ func (c call) failed(ctx context.Context, err error) error {
 
 // statusOf gives every error a code. The call's own end comes first, because libraries often hide it in
 // an error of their own; then a code that the handler chose; then whatever else ran out of time.
+// UNAVAILABLE is not for a handler to choose: it is the transport's word for a server that was not reached,
+// and clients, the gate among them, call again on it. A handler was reached, and has no answer.
 func statusOf(ctx context.Context, err error) *status.Status {
 	if ended := ctx.Err(); ended != nil {
 		return status.New(status.FromContextError(ended).Code(), err.Error())
 	}
 	if chosen, ok := status.FromError(err); ok && chosen.Code() != codes.OK {
+		if chosen.Code() == codes.Unavailable {
+			return status.New(codes.FailedPrecondition, chosen.Message())
+		}
 		return chosen
 	}
 	switch {

@@ -122,7 +122,11 @@ func TestFailuresAreCoded(t *testing.T) {
 	}{
 		"a plain error is internal": {mutator(nil, errors.New("no database")), codes.Internal, "no database"},
 		"a handler's own code stands": {
-			mutator(nil, fmt.Errorf("asking: %w", status.Error(codes.Unavailable, "down"))), codes.Unavailable, "asking:",
+			mutator(nil, fmt.Errorf("asking: %w", status.Error(codes.ResourceExhausted, "full"))), codes.ResourceExhausted, "asking:",
+		},
+		"but for the code of a server that was not reached": {
+			mutator(nil, fmt.Errorf("asking: %w", status.Error(codes.Unavailable, "down"))), codes.FailedPrecondition,
+			"asking: rpc error: code = Unavailable desc = down",
 		},
 		"somebody else's timeout":        {mutator(nil, fmt.Errorf("asking: %w", context.DeadlineExceeded)), codes.DeadlineExceeded, "asking:"},
 		"a panic":                        {sdk.MutatorFunc(func(context.Context, *sdk.Request) (*sdk.Mutation, error) { panic("x") }), codes.Internal, "panicked"},
@@ -140,11 +144,72 @@ func TestFailuresAreCoded(t *testing.T) {
 	}
 }
 
+// What is not UTF-8 would make the whole answer fail, denial and all.
+func TestAnswersAreUTF8(t *testing.T) {
+	t.Parallel()
+	const bad, good = "a\xffb", "a\uFFFDb"
+	denial := &admissionv1.Denial{Message: bad, Reason: bad, Code: 422, Causes: []*admissionv1.Cause{{Reason: bad, Message: bad, Field: bad}}}
+	wantDenial := &admissionv1.Denial{Message: good, Reason: good, Code: 422, Causes: []*admissionv1.Cause{{Reason: good, Message: good, Field: good}}}
+	var patch sdk.Patch
+	patch.Remove("/" + bad)
+	patch.Remove("/c")
+	mutations := map[string]struct {
+		mutation *sdk.Mutation
+		want     *admissionv1.MutateResponse
+	}{
+		"operations": {
+			&sdk.Mutation{Patch: patch, Warnings: []string{bad}, AuditAnnotations: map[string]string{bad: bad}},
+			&admissionv1.MutateResponse{
+				Operations: []*admissionv1.PatchOperation{
+					{Op: admissionv1.PatchOp_PATCH_OP_REMOVE, Path: "/" + good}, {Op: admissionv1.PatchOp_PATCH_OP_REMOVE, Path: "/c"},
+				},
+				Warnings: []string{good}, AuditAnnotations: map[string]string{good: good},
+			},
+		},
+		"a denial": {&sdk.Mutation{Denial: denial}, &admissionv1.MutateResponse{Denial: wantDenial}},
+	}
+	for name, tc := range mutations {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := sdktest.StartMutator(t, mutator(tc.mutation, nil)).
+				Mutate(t.Context(), &admissionv1.MutateRequest{Request: sdktest.PodRequest(t, pod)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(tc.want, got, protocmp.Transform()); d != "" {
+				t.Errorf("answer (-want +got):\n%s", d)
+			}
+		})
+	}
+	t.Run("a verdict", func(t *testing.T) {
+		t.Parallel()
+		verdict := &sdk.Verdict{
+			Denials: []*admissionv1.Denial{denial, nil}, Warnings: []string{bad}, AuditAnnotations: map[string]string{bad: bad},
+		}
+		got, err := sdktest.StartValidator(t, sdk.ValidatorFunc(
+			func(context.Context, *sdk.Request) (*sdk.Verdict, error) { return verdict, nil })).
+			Validate(t.Context(), &admissionv1.ValidateRequest{Request: sdktest.PodRequest(t, pod)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := &admissionv1.ValidateResponse{
+			Denials: []*admissionv1.Denial{wantDenial, {}}, Warnings: []string{good}, AuditAnnotations: map[string]string{good: good},
+		}
+		if d := cmp.Diff(want, got, protocmp.Transform()); d != "" {
+			t.Errorf("answer (-want +got):\n%s", d)
+		}
+		if denial.GetMessage() != bad {
+			t.Error("the handler's own denial was changed; it may be shared by other calls")
+		}
+	})
+}
+
 func TestOneOfSeveralHandlersIsAsked(t *testing.T) {
 	t.Parallel()
 	says := func(text string) sdk.Mutator { return mutator(&sdk.Mutation{Warnings: []string{text}}, nil) }
 	one := map[string]sdk.Mutator{"a": says("a")}
 	two := map[string]sdk.Mutator{"b": says("b"), "a": says("a")}
+	unnamed := map[string]sdk.Mutator{"": says("any"), "a": says("a")}
 	cases := map[string]struct {
 		handlers map[string]sdk.Mutator
 		handler  string
@@ -152,7 +217,11 @@ func TestOneOfSeveralHandlersIsAsked(t *testing.T) {
 		want     string // the warning, or the error
 	}{
 		"the one that is named":                  {two, "b", true, "b"},
-		"the only one, whatever it is called":    {one, "labels", true, "a"},
+		"the only one":                           {one, "a", true, "a"},
+		"the only one does not speak for others": {one, "labels", true, `no handler "labels" here; served are: a`},
+		"nor for nobody":                         {one, "", true, `no handler "" here; served are: a`},
+		"the one without a name does":            {unnamed, "labels", true, "any"},
+		"but not for one that is there":          {unnamed, "a", true, "a"},
 		"none is named":                          {two, "", true, `no handler "" here; served are: a, b`},
 		"an unknown one is named":                {two, "c", true, `no handler "c" here; served are: a, b`},
 		"a call without request asks about none": {one, "a", false, "the call carries no admission request"},

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,10 +26,11 @@ const (
 // Watcher notices changes of files by their content, whichever way they are replaced: written in place,
 // renamed over, or through the symbolic links that kubelet swaps in a ConfigMap volume.
 type Watcher struct {
-	file   string
-	paths  []string
-	seen   [sha256.Size]byte
-	events *fsnotify.Watcher
+	file       string
+	paths      []string // beside file
+	seenFile   [sha256.Size]byte
+	seenOthers [sha256.Size]byte // of paths
+	events     *fsnotify.Watcher
 }
 
 // NewWatcher returns a Watcher of the changes of a file from now on. Call it before reading the file, so
@@ -39,23 +41,32 @@ func NewWatcher(file string) (*Watcher, error) {
 		return nil, fmt.Errorf("watching %s: %w", file, err)
 	}
 	w := &Watcher{file: file, events: events}
+	w.listen(file)
+	w.seenFile = fingerprint([]string{file})
 	w.Also()
 	return w, nil
 }
 
 // Also makes the Watcher watch paths beside its file, instead of those it was given before. A path is a
 // file, or a folder of which the files directly in it count; one that does not exist yet counts as changed
-// when it appears. It must not be called while Run is running, except from onChange.
+// when it appears. Changes of the paths count from now on, those of the file as before: the caller has read
+// it to learn the paths, and it may have changed since. Also must not be called while Run is running, except
+// from onChange.
 func (w *Watcher) Also(paths ...string) {
-	w.paths = append([]string{w.file}, paths...)
+	w.paths = slices.Clone(paths)
 	for _, path := range w.paths {
-		folder := path
-		if info, err := os.Stat(path); err != nil || !info.IsDir() {
-			folder = filepath.Dir(path) // a watch on the file itself ends when it is replaced
-		}
-		_ = w.events.Add(folder) // without events the change is found by polling
+		w.listen(path)
 	}
-	w.seen = fingerprint(w.paths)
+	w.seenOthers = fingerprint(w.paths)
+}
+
+// listen asks for the events of path. Without them its changes are found by polling.
+func (w *Watcher) listen(path string) {
+	folder := path
+	if info, err := os.Stat(path); err != nil || !info.IsDir() {
+		folder = filepath.Dir(path) // a watch on the file itself ends when it is replaced
+	}
+	_ = w.events.Add(folder)
 }
 
 // Close frees the watch. It may be called more than once, and after Run.
@@ -79,8 +90,9 @@ func (w *Watcher) Run(ctx context.Context, onChange func()) error {
 		case <-settled.C:
 		case <-ticker.C:
 		}
-		if now := fingerprint(w.paths); now != w.seen {
-			w.seen = now
+		file, others := fingerprint([]string{w.file}), fingerprint(w.paths)
+		if file != w.seenFile || others != w.seenOthers {
+			w.seenFile, w.seenOthers = file, others
 			onChange()
 		}
 	}

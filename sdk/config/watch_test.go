@@ -184,3 +184,28 @@ func TestWatchOthers(t *testing.T) {
 		t.Errorf("Run: %v", err)
 	}
 }
+
+// TestWatchDoesNotMissAChangeWhileThePathsAreLearned writes the file after it was read, and before the
+// caller could say which other paths it names.
+func TestWatchDoesNotMissAChangeWhileThePathsAreLearned(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "c.yaml")
+	write(t, file, "1")
+	w, err := config.NewWatcher(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.Close)
+	write(t, file, "2")
+	w.Also(filepath.Join(dir, "policies"))
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	noticed := 0
+	err = w.Run(ctx, func() {
+		noticed++
+		cancel()
+	})
+	if err != nil || noticed != 1 {
+		t.Errorf("noticed %d changes, want 1; %v", noticed, err)
+	}
+}

@@ -17,16 +17,16 @@ import (
 // bufferSize is how much may be under way in each direction of an in-memory connection.
 const bufferSize = 1 << 20
 
-// StartMutator serves m until the test ends and returns a client of it.
+// StartMutator serves m, whatever handler is named, until the test ends and returns a client of it.
 func StartMutator(tb testing.TB, m sdk.Mutator) admissionv1.MutatorServiceClient {
 	tb.Helper()
-	return admissionv1.NewMutatorServiceClient(Start(tb, sdk.Config{Mutators: map[string]sdk.Mutator{"test": m}}))
+	return admissionv1.NewMutatorServiceClient(Start(tb, sdk.Config{Mutators: map[string]sdk.Mutator{"": m}}))
 }
 
-// StartValidator serves v until the test ends and returns a client of it.
+// StartValidator serves v, whatever handler is named, until the test ends and returns a client of it.
 func StartValidator(tb testing.TB, v sdk.Validator) admissionv1.ValidatorServiceClient {
 	tb.Helper()
-	return admissionv1.NewValidatorServiceClient(Start(tb, sdk.Config{Validators: map[string]sdk.Validator{"test": v}}))
+	return admissionv1.NewValidatorServiceClient(Start(tb, sdk.Config{Validators: map[string]sdk.Validator{"": v}}))
 }
 
 // Start serves cfg's handlers until the test ends and returns a connection to them. There is no self-test

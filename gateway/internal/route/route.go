@@ -6,6 +6,7 @@ package route
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -171,6 +172,9 @@ func (m *Matcher) matchRules(view *View) (bool, error) {
 		sent := rules.Matcher{Rule: rule, Attr: view.sent}
 		if sent.Matches() {
 			return true, nil
+		}
+		if slices.Contains(rule.APIGroups, "*") {
+			continue // "v1 of everything" says nothing about a resource that may be served in v1alpha1 alone
 		}
 		rule.APIVersions = []string{"*"}
 		requested.Rule, sent.Rule = rule, rule

@@ -83,11 +83,11 @@ func (l *Lookup) live(ctx context.Context, namespace, name string) (*corev1.Serv
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), liveTimeout)
 		defer cancel()
 		if err := l.limiter.Wait(ctx); err != nil {
-			return nil, status.Errorf(codes.Unavailable, "too many live lookups: %v", err)
+			return nil, status.Errorf(codes.FailedPrecondition, "too many live lookups: %v", err)
 		}
 		sa, err := l.client.ServiceAccounts(namespace).Get(ctx, name, metav1.GetOptions{})
 		if err != nil && !apierrors.IsNotFound(err) {
-			return nil, status.Errorf(codes.Unavailable, "asking kube-apiserver: %v", err)
+			return nil, status.Errorf(codes.FailedPrecondition, "asking kube-apiserver: %v", err)
 		}
 		return sa, err
 	})

@@ -134,8 +134,8 @@ func TestLookupDoesNotRememberFailures(t *testing.T) {
 		client.answer = func() (*corev1.ServiceAccount, error) {
 			return nil, apierrors.NewForbidden(corev1.Resource("serviceaccounts"), "late", errors.New("rbac"))
 		}
-		if _, err := l.Get(t.Context(), "team-a", "late"); status.Code(err) != codes.Unavailable || apierrors.IsNotFound(err) {
-			t.Errorf("forbidden: %v, want UNAVAILABLE", err)
+		if _, err := l.Get(t.Context(), "team-a", "late"); status.Code(err) != codes.FailedPrecondition || apierrors.IsNotFound(err) {
+			t.Errorf("forbidden: %v, want FAILED_PRECONDITION", err)
 		}
 		client.answer = notFound
 		if _, err := l.Get(t.Context(), "team-a", "late"); !apierrors.IsNotFound(err) {
@@ -165,7 +165,7 @@ func TestLookupIsRateLimited(t *testing.T) {
 			switch err := <-results; {
 			case apierrors.IsNotFound(err):
 				answered++
-			case status.Code(err) == codes.Unavailable:
+			case status.Code(err) == codes.FailedPrecondition:
 				refused++
 			default:
 				t.Errorf("Get: %v", err)

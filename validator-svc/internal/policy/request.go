@@ -192,20 +192,3 @@ func (n *namespaces) takeMissing() bool {
 	n.missing = false
 	return missing
 }
-
-// EquivalentResourcesFor returns the two versions of a resource that the request speaks of: the one that
-// was requested, and the one to which kube-apiserver converted it.
-func (q *request) EquivalentResourcesFor(resource schema.GroupVersionResource, _ string) []schema.GroupVersionResource {
-	if q.resource == resource {
-		return nil
-	}
-	return []schema.GroupVersionResource{resource, q.resource}
-}
-
-// KindFor returns the kind of a resource that EquivalentResourcesFor returned.
-func (q *request) KindFor(resource schema.GroupVersionResource, _ string) schema.GroupVersionKind {
-	if resource == q.resource {
-		return q.kind
-	}
-	return q.GetKind()
-}

@@ -82,8 +82,12 @@ var exempt = map[schema.GroupResource]bool{
 // mayMatch looks at the rules only, so that requests which no policy is about are answered without
 // reading their objects. It never says no where upstream's matcher would say yes.
 func (h *hook) mayMatch(q *request) bool {
-	for i := range h.Policy.Spec.MatchConstraints.ResourceRules {
-		rule := h.Policy.Spec.MatchConstraints.ResourceRules[i].RuleWithOperations
+	constraints := h.Policy.Spec.MatchConstraints
+	for i := range constraints.ResourceRules {
+		rule := constraints.ResourceRules[i].RuleWithOperations
+		if *constraints.MatchPolicy == v1.Equivalent {
+			rule.APIVersions = []string{anyVersion} // see evaluation.assuming
+		}
 		if (&rules.Matcher{Rule: rule, Attr: q}).Matches() {
 			return true
 		}
@@ -114,26 +118,16 @@ type evaluation struct {
 // pkg/admission/plugin/policy/validating/dispatcher.go, which answers with the first denial and drops the
 // others. The order of the steps, and what counts as whose error, are upstream's.
 func (e *evaluation) evaluate(ctx context.Context, h *hook) error {
-	matches, resource, kind, err := e.matcher.DefinitionMatches(e.request, e.objects, h.policy)
+	about, err := e.definition(h)
 	if err != nil {
 		return e.configurationError(err, h, nil)
 	}
-	if !matches {
+	if about == nil {
 		return nil
 	}
 	annotations := auditAnnotations{}
 	for i, binding := range h.Bindings {
-		matches, err := e.matcher.BindingMatches(e.request, e.objects, h.bindings[i])
-		if err != nil {
-			if err := e.configurationError(err, h, binding); err != nil {
-				return err
-			}
-			continue
-		}
-		if !matches {
-			continue
-		}
-		results, err := e.results(ctx, h, binding, resource, kind)
+		results, err := e.binding(ctx, h, i, about)
 		if err != nil {
 			if err := e.configurationError(err, h, binding); err != nil {
 				return err
@@ -150,16 +144,15 @@ func (e *evaluation) evaluate(ctx context.Context, h *hook) error {
 }
 
 // results evaluates the policy once for each param that the binding selects.
-func (e *evaluation) results(ctx context.Context, h *hook, binding *v1.ValidatingAdmissionPolicyBinding,
-	resource schema.GroupVersionResource, kind schema.GroupVersionKind,
+func (e *evaluation) results(ctx context.Context, h *hook, binding *v1.ValidatingAdmissionPolicyBinding, about *match,
 ) ([]validating.ValidateResult, error) {
 	found, err := generic.CollectParams(h.Policy.Spec.ParamKind, h.ParamInformer, h.ParamScope, binding.Spec.ParamRef,
 		e.request.GetNamespace(), nil, nil)
 	if err != nil || len(found) == 0 {
 		return nil, err
 	}
-	if kind != e.request.kind {
-		return nil, unanswerable{fmt.Errorf("the policy is about %v and the object arrived as %v, which only kube-apiserver can convert", kind, e.request.kind)}
+	if about.assumed || about.kind != e.request.kind {
+		return nil, e.otherVersion("policy", about.resource.Version)
 	}
 	namespace, err := e.namespaceObject(h)
 	if err != nil {
@@ -167,7 +160,7 @@ func (e *evaluation) results(ctx context.Context, h *hook, binding *v1.Validatin
 	}
 	results := make([]validating.ValidateResult, len(found))
 	for i, param := range found {
-		results[i] = e.one(ctx, h, resource, param, namespace)
+		results[i] = e.one(ctx, h, about.resource, param, namespace)
 	}
 	return results, nil
 }

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -77,6 +78,118 @@ validations: [{expression: "false"}]`,
 			verdict, err = bound(t, c.spec+"\nfailurePolicy: Ignore").Validate(t.Context(), r, nil)
 			if err != nil || len(verdict.Denials) > 0 {
 				t.Errorf("under Ignore: %v, %v", verdict, err)
+			}
+		})
+	}
+}
+
+// The request speaks of v1alpha1 only, because the gate was registered for all versions: whether rules for
+// another version mean the object, and what it looks like there, only kube-apiserver knows.
+func TestRulesForAnotherVersion(t *testing.T) {
+	const (
+		rule    = `{operations: [CREATE], apiGroups: [example.com], apiVersions: [%s], resources: [%s], resourceNames: [%s], scope: %s}`
+		advice  = "; name v1alpha1 in the %s's rules, or register the gate for version v1 only (matchPolicy Equivalent), so that kube-apiserver converts"
+		arrived = " is about widgets.example.com in version v1, the object arrived in version v1alpha1, and only kube-apiserver can convert it"
+	)
+	widgets := func(versions string) string { return fmt.Sprintf(rule, versions, "widgets", "", "Namespaced") }
+	constraints := func(rules, exclude, more string) string {
+		return "{resourceRules: [" + rules + "], excludeResourceRules: [" + exclude + "]" + more + "}"
+	}
+	const denied, passed = "denied", ""
+	policyError, bindingError := "the policy"+arrived+fmt.Sprintf(advice, "policy"), "the binding"+arrived+fmt.Sprintf(advice, "binding")
+	everything := constraints(widgets(`"*"`), "", "")
+	cases := map[string]struct{ policy, binding, want string }{
+		"the version of the request":         {constraints(widgets("v1, v1alpha1"), "", ""), everything, denied},
+		"another version":                    {constraints(widgets("v1"), "", ""), everything, policyError},
+		"another version, Exact":             {constraints(widgets("v1"), "", ", matchPolicy: Exact"), everything, passed},
+		"another version, another resource":  {constraints(fmt.Sprintf(rule, "v1", "gadgets", "", `"*"`), "", ""), everything, passed},
+		"another version, another name":      {constraints(fmt.Sprintf(rule, "v1", "widgets", "other", `"*"`), "", ""), everything, passed},
+		"another version, another scope":     {constraints(fmt.Sprintf(rule, "v1", "widgets", "", "Cluster"), "", ""), everything, passed},
+		"another version, nothing selected":  {constraints(widgets("v1"), "", ", objectSelector: {matchLabels: {no: such}}"), everything, passed},
+		"another version, binding elsewhere": {constraints(widgets("v1"), "", ""), constraints(fmt.Sprintf(rule, "v1", "gadgets", "", `"*"`), "", ""), passed},
+		"a binding's":                        {everything, constraints(widgets("v1"), "", ""), bindingError},
+		"a binding's, Exact":                 {everything, constraints(widgets("v1"), "", ", matchPolicy: Exact"), passed},
+		"the policy's and a binding's":       {constraints(widgets("v1"), "", ""), constraints(widgets("v1"), "", ""), bindingError},
+		// In doubt, nothing is excluded.
+		"excluded from a binding":                 {everything, constraints("", widgets("v1"), ""), denied},
+		"excluded from the policy":                {constraints(widgets(`"*"`), widgets("v1"), ""), everything, denied},
+		"excluded in one of two versions":         {constraints(widgets("v2, v1"), widgets("v2"), ""), everything, policyError},
+		"excluded in the version that it names":   {constraints(widgets("v1"), widgets("v1"), ""), everything, passed},
+		"excluded in the version of the request":  {constraints(widgets("v1"), widgets("v1alpha1"), ""), everything, passed},
+		"excluded in the version, which is Exact": {constraints(widgets("v1alpha1"), widgets("v1alpha1"), ", matchPolicy: Exact"), everything, passed},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			for _, failurePolicy := range []string{"Fail", "Ignore"} {
+				set, err := Parse([]File{{Name: "policy.yaml", Data: []byte(`
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: p}
+spec:
+  failurePolicy: ` + failurePolicy + `
+  matchConstraints: ` + c.policy + `
+  validations: [{expression: "false", message: denied}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: b}
+spec: {policyName: p, validationActions: [Deny], matchResources: ` + c.binding + `}
+`)}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				verdict, err := set.Validate(t.Context(), widgetRequest(), nil)
+				got, want := "", c.want
+				switch {
+				case err != nil && status.Code(err) != codes.FailedPrecondition:
+					t.Fatal(err)
+				case err != nil:
+					got = strings.TrimPrefix(status.Convert(err).Message(), "ValidatingAdmissionPolicy 'p' cannot be evaluated: ")
+				case len(verdict.Denials) > 0:
+					got = denied
+				}
+				if failurePolicy == "Ignore" && want != denied {
+					want = passed
+				}
+				if got != want {
+					t.Errorf("under %s: got %q, want %q", failurePolicy, got, want)
+				}
+			}
+		})
+	}
+}
+
+func widgetRequest() *sdk.Request {
+	kind := &admissionv1.GroupVersionKind{Group: "example.com", Version: "v1alpha1", Kind: "Widget"}
+	resource := &admissionv1.GroupVersionResource{Group: "example.com", Version: "v1alpha1", Resource: "widgets"}
+	return &sdk.Request{AdmissionRequest: &admissionv1.AdmissionRequest{
+		Uid: "u", Kind: kind, RequestKind: kind, Resource: resource, RequestResource: resource, Name: "w", Namespace: "team-a",
+		Operation:       admissionv1.Operation_OPERATION_CREATE,
+		Object:          []byte(`{"apiVersion":"example.com/v1alpha1","kind":"Widget","metadata":{"name":"w","namespace":"team-a"}}`),
+		NamespaceObject: &admissionv1.Namespace{Name: "team-a"},
+	}}
+}
+
+// An annotation's value is cut as upstream cuts it, but not through a character: half of one would not be
+// UTF-8.
+func TestAuditAnnotationIsCutBetweenCharacters(t *testing.T) {
+	set := bound(t, pods+"\n"+`auditAnnotations: [{key: k, valueExpression: "string(object.metadata.annotations.text)"}]`)
+	for name, c := range map[string]struct{ value, want string }{
+		"short":               {"ä", "ä"},
+		"as long as may be":   {strings.Repeat("ä", 5120), strings.Repeat("ä", 5120)},
+		"cut at a character":  {strings.Repeat("ä", 5121), strings.Repeat("ä", 5120)},
+		"cut in a character":  {"x" + strings.Repeat("ä", 5120), "x" + strings.Repeat("ä", 5119)},
+		"cut in a longer one": {"xyz" + strings.Repeat("😀", 2560), "xyz" + strings.Repeat("😀", 2559)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := podRequest(t)
+			r.Object = fmt.Appendf(nil, `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","annotations":{"text":%q}}}`, c.value)
+			verdict, err := set.Validate(t.Context(), r, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := verdict.AuditAnnotations["p/k"]; got != c.want {
+				t.Errorf("got %d bytes, want %d; %v", len(got), len(c.want), verdict.Denials)
 			}
 		})
 	}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	v1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -92,7 +93,7 @@ func (v *verdict) collect(p *v1.ValidatingAdmissionPolicy, b *v1.ValidatingAdmis
 	for _, a := range from {
 		switch a.Action {
 		case validating.AuditAnnotationActionPublish:
-			value := a.Value[:min(len(a.Value), maxAnnotationValueLength)]
+			value := cut(a.Value)
 			if !slices.Contains(into[a.Key], value) {
 				into[a.Key] = append(into[a.Key], value)
 			}
@@ -100,6 +101,18 @@ func (v *verdict) collect(p *v1.ValidatingAdmissionPolicy, b *v1.ValidatingAdmis
 			v.deny(p, b, validating.PolicyDecision{Action: validating.ActionDeny, Evaluation: validating.EvalError, Message: a.Error})
 		}
 	}
+}
+
+// cut bounds an annotation's value, and cuts before a character where upstream cuts through it.
+func cut(value string) string {
+	if len(value) <= maxAnnotationValueLength {
+		return value
+	}
+	end := maxAnnotationValueLength
+	for end > 0 && !utf8.RuneStart(value[end]) {
+		end--
+	}
+	return value[:end]
 }
 
 func (v *verdict) publish(policy string, from auditAnnotations) {
