@@ -50,7 +50,7 @@ func newAPI(ctx context.Context, gate *Gate, opts Options) (*api, error) {
 		}
 		options = append(options, grpc.Creds(credentials.NewTLS(a.files.Config())))
 	}
-	a.server = sdk.NewServer(sdk.Config{Name: "gatefold-gateway", Telemetry: opts.Telemetry}, options...)
+	a.server = sdk.NewServer(sdk.Config{Name: Name, Telemetry: opts.Telemetry}, options...)
 	gatewayv1.RegisterGateServiceServer(a.server, checked{gate})
 	grpc_health_v1.RegisterHealthServer(a.server, a.health)
 	reflection.Register(a.server)

@@ -21,6 +21,9 @@ import (
 	"github.com/gatefold/gatefold/gateway/internal/route"
 )
 
+// Name is the gate's name in logs and telemetry.
+const Name = "gateway"
+
 // Config is kind GatewayConfig.
 type Config = config.Config
 

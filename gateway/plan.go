@@ -73,8 +73,8 @@ func (b *builder) build(cfg *Config) (*pipeline.Plan, error) {
 	}
 	for i := range matchers {
 		if matchers[i].NeedsNamespaces() && !b.knowsCluster {
-			return nil, fmt.Errorf("backend %q has a namespaceSelector, but this gate knows no namespaces: start it with --kubeconfig or --objects, or in a cluster",
-				cfg.Backends[i].Name)
+			return nil, fmt.Errorf("%w: backend %q has a namespaceSelector, but this gate knows no namespaces: start it with --kubeconfig or --objects, or in a cluster",
+				sdkconfig.ErrUnusable, cfg.Backends[i].Name)
 		}
 	}
 	b.mu.Lock()
@@ -152,7 +152,7 @@ func (b *builder) client(spec *Backend, used map[endpoint]bool) (*client, error)
 	stop := func() {}
 	switch {
 	case inproc && b.dialInproc == nil:
-		return nil, fmt.Errorf("endpoint %s is in the same process, and this gate runs alone; write a gRPC target such as dns:///host:9443", spec.Endpoint)
+		return nil, fmt.Errorf("%w: endpoint %s is in the same process, and this gate runs alone; write a gRPC target such as dns:///host:9443", sdkconfig.ErrUnusable, spec.Endpoint)
 	case inproc:
 		cfg.Dial = func(ctx context.Context) (net.Conn, error) { return b.dialInproc(ctx, *spec) }
 	case spec.TLS.Mode != sdkconfig.None:

@@ -27,7 +27,7 @@ func Run(ctx context.Context, opts Options) (err error) {
 		}
 	}
 	if opts.Telemetry == nil {
-		opts.Telemetry, err = telemetry.New(ctx, telemetry.Config{Service: "gatefold-gateway", Version: opts.Version})
+		opts.Telemetry, err = telemetry.New(ctx, telemetry.Config{Service: Name, Version: opts.Version})
 		if err != nil {
 			return err
 		}
@@ -101,7 +101,7 @@ func serverTLS(cfg *Config, opts Options) (*tls.Config, func(context.Context) er
 		return opts.TLS, func(context.Context) error { return nil }, nil
 	}
 	if cfg.Listen.TLS == nil {
-		return nil, nil, errors.New("listen.tls is missing: kube-apiserver calls webhooks over HTTPS only; set certFile and keyFile")
+		return nil, nil, fmt.Errorf("%w: listen.tls is missing: kube-apiserver calls webhooks over HTTPS only; set certFile and keyFile", sdkconfig.ErrUnusable)
 	}
 	files, err := listenTLS(&cfg.Listen, opts.Telemetry)
 	if err != nil {

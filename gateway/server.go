@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	sdkconfig "github.com/gatefold/gatefold/sdk/config"
 )
 
 const (
@@ -103,7 +105,7 @@ func listen(ctx context.Context, given net.Listener, address string) (net.Listen
 		return given, nil
 	}
 	if address == "" {
-		return nil, errors.New("listen.address is missing: say where kube-apiserver finds the gate, such as 0.0.0.0:8443")
+		return nil, fmt.Errorf("%w: listen.address is missing: say where kube-apiserver finds the gate, such as 0.0.0.0:8443", sdkconfig.ErrUnusable)
 	}
 	return new(net.ListenConfig).Listen(ctx, "tcp", address)
 }

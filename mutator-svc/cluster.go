@@ -28,7 +28,8 @@ func serviceAccounts(state *cluster.Cluster, opts Options) (identity.ServiceAcco
 	return identity.NewLookup(lookup)
 }
 
-// unknownCluster fails every lookup: where nothing is known of the cluster, "not found" would be a guess.
+// unknownCluster fails every lookup, in a process that does not serve identity: where nothing is known of the
+// cluster, "not found" would be a guess.
 type unknownCluster struct{}
 
 // Get implements identity.ServiceAccounts.

@@ -210,15 +210,14 @@ func TestRunReloadsAndKeepsTheLastGoodConfiguration(t *testing.T) {
 	}
 }
 
-func TestRunIsNotReadyWhenNothingIsKnownOfTheCluster(t *testing.T) {
-	s := start(t, strings.Replace(configText, "[identity, labels]", "[identity]", 1), func(string) cluster.Source { return cluster.Source{} })
-	_, err := s.mutate(t, mutatorsvc.Identity)
-	if status.Code(err) != codes.FailedPrecondition || !strings.Contains(err.Error(), "nothing is known of the cluster") {
-		t.Errorf("Mutate: %v, want FAILED_PRECONDITION that says why", err)
+func TestRunRefusesIdentityWithoutACluster(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "gatefold.yaml")
+	if err := os.WriteFile(file, []byte(configText), 0o600); err != nil {
+		t.Fatal(err)
 	}
-	eventually(t, "the reason in the log", func() bool { return s.logs.contain("not ready") && s.logs.contain("nothing is known of the cluster") })
-	if got := s.health(t); got != grpc_health_v1.HealthCheckResponse_NOT_SERVING {
-		t.Errorf("health %s, want NOT_SERVING", got)
+	err := mutatorsvc.Run(t.Context(), mutatorsvc.Options{ConfigFile: file, Listener: sdktest.Listen(t), Telemetry: telemetry.Discard()})
+	if !errors.Is(err, config.ErrUnusable) || !strings.Contains(err.Error(), "identity needs the cluster's ServiceAccounts") {
+		t.Errorf("Run: %v", err)
 	}
 }
 

@@ -28,7 +28,7 @@ import (
 // every handler has answered the self-test.
 func Serve(ctx context.Context, cfg Config) (err error) {
 	if err := cfg.validate(); err != nil {
-		return fmt.Errorf("service %q: %w", cfg.Name, err)
+		return fmt.Errorf("service %q: %w: %w", cfg.Name, config.ErrUnusable, err)
 	}
 	if cfg.Telemetry == nil {
 		cfg.Telemetry, err = telemetry.New(ctx, telemetry.Config{Service: cfg.Name})

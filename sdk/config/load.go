@@ -81,6 +81,10 @@ func decode(tree, into any) error {
 	return errors.Join(append(strict, err)...)
 }
 
+// ErrUnusable marks, beside Problems, the errors of a configuration that is right by itself and cannot be
+// used by the program that was started with it.
+var ErrUnusable = errors.New("the configuration cannot be used")
+
 // Problem is one thing that is wrong with a configuration file.
 type Problem struct { //nolint:errname // config.ProblemError would say less: it is one line of a report
 	// File is the file's path.

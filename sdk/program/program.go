@@ -116,7 +116,7 @@ func (p Program) Execute(ctx context.Context, args []string, stdout, stderr io.W
 		return ExitDrained
 	}
 	fmt.Fprintf(stderr, "%s: %v\n", p.Name, err)
-	if _, bad := errors.AsType[config.Problems](err); bad || !running || errors.Is(err, fs.ErrNotExist) {
+	if _, bad := errors.AsType[config.Problems](err); bad || !running || errors.Is(err, config.ErrUnusable) || errors.Is(err, fs.ErrNotExist) {
 		return ExitUsage
 	}
 	return ExitFailed

@@ -23,6 +23,7 @@ func TestExecute(t *testing.T) {
 		"a drain":               {args: []string{"--config", "x.yaml"}, code: ExitDrained},
 		"a failure":             {args: []string{"--config", "x.yaml"}, err: errors.New("port taken"), code: ExitFailed, out: "judge: port taken"},
 		"a bad configuration":   {args: []string{"--config", "x.yaml"}, err: fmt.Errorf("loading: %w", config.Problems{{File: "x.yaml", Line: 3, Message: "no"}}), code: ExitUsage, out: "x.yaml:3: no"},
+		"an unusable one":       {args: []string{"--config", "x.yaml"}, err: fmt.Errorf("starting: %w", config.ErrUnusable), code: ExitUsage},
 		"a missing file":        {args: []string{"--config", "x.yaml"}, err: fs.ErrNotExist, code: ExitUsage},
 		"no configuration":      {code: ExitUsage, out: `required flag(s) "config" not set`},
 		"an unknown flag":       {args: []string{"--colour"}, code: ExitUsage, out: "unknown flag: --colour"},
