@@ -7,8 +7,6 @@ import (
 	"testing"
 
 	"github.com/gatefold/gatefold/sdk"
-
-	"github.com/gatefold/gatefold/gateway"
 )
 
 func TestBadInput(t *testing.T) {
