@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"os"
 
@@ -38,8 +37,9 @@ type Options struct {
 	Version string
 	// Out receives the report, Logs the services' log lines.
 	Out, Logs io.Writer
-	// Level is the least severe level that is logged.
-	Level slog.Level
+	// Verbose logs everything, as the services do on their own. Otherwise it is errors, and what became of
+	// changes of the files, as readable lines.
+	Verbose bool
 	// Style is that of the report.
 	Style render.Style
 }

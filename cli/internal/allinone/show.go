@@ -2,7 +2,6 @@ package allinone
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -18,8 +17,9 @@ import (
 	"github.com/gatefold/gatefold/cli/internal/webhook"
 )
 
-// traceTimeout bounds the wait for the spans of services that have answered already.
-const traceTimeout = 5 * time.Second
+// traceTimeout bounds the wait for the rest of a trace whose root has ended. The spans of services that
+// have answered end at once; that of a call to a backend which cannot be reached may not end at all.
+const traceTimeout = 500 * time.Millisecond
 
 // demonstration sends the examples through the gate's own port and reports.
 type demonstration struct {
@@ -54,6 +54,7 @@ func (d *demonstration) run(ctx context.Context) error {
 		tries = append(tries, try)
 	}
 	d.telemetry.spans.Stop()
+	d.telemetry.serving.Store(true)
 	if !d.Once {
 		d.farewell(tries)
 	}
@@ -122,6 +123,9 @@ func (d *demonstration) example(ctx context.Context, reviewer *review.Reviewer, 
 		return nil, ctx.Err() // the gate did not fail, it was stopped
 	}
 	fmt.Fprintf(d.Out, "%s\n", d.Style.Paint(render.Dim, "── "+o.Source+" "+strings.Repeat("─", max(3, 60-len(o.Source)))))
+	if err := result.PrintNotes(d.Logs); err != nil {
+		return nil, err
+	}
 	if err := result.PrintVerdict(d.Out, d.Style); err != nil {
 		return nil, err
 	}
@@ -147,17 +151,19 @@ func (d *demonstration) example(ctx context.Context, reviewer *review.Reviewer, 
 }
 
 func (d *demonstration) waterfall(ctx context.Context, id trace.TraceID) error {
-	ctx, cancel := context.WithTimeout(ctx, traceTimeout)
+	patient, cancel := context.WithTimeout(ctx, traceTimeout)
 	defer cancel()
-	collected, err := d.telemetry.spans.Take(ctx, id)
-	if errors.Is(err, context.DeadlineExceeded) {
-		fmt.Fprintf(d.Out, "%v\n", err)
-		return nil
+	collected, open := d.telemetry.spans.Take(patient, id)
+	if ctx.Err() != nil {
+		return ctx.Err()
 	}
-	if err != nil {
+	if err := render.Waterfall(d.Out, d.Style, collected); err != nil {
 		return err
 	}
-	return render.Waterfall(d.Out, d.Style, collected)
+	if open > 0 {
+		fmt.Fprintln(d.Out, d.Style.Paint(render.Dim, "some steps have not ended yet and are not shown"))
+	}
+	return nil
 }
 
 // try writes the review of an object to a file and returns the command that posts it; "" for objects

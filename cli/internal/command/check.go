@@ -24,7 +24,7 @@ certificate is right it cannot tell.
 
 Exit codes: 0 everything is in order; 2 something is not, and all of it is listed.`,
 		Example: `  gatefold check --config examples/gatefold.yaml`,
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return exit.UsageError(check(cmd.Context(), s, file))
 		},
@@ -34,7 +34,7 @@ Exit codes: 0 everything is in order; 2 something is not, and all of it is liste
 }
 
 func check(ctx context.Context, s Streams, file string) error {
-	cfg, err := loadConfig(file)
+	cfg, err := loadConfig(file, defaultConfig)
 	if err != nil {
 		return err
 	}
@@ -46,6 +46,13 @@ func check(ctx context.Context, s Streams, file string) error {
 	if err := offline.Run(ctx, func(context.Context, *gateway.Gate) error { return nil }); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(s.Out, "%s is in order: %d backends\n", file, len(cfg.Gateway.Backends))
+	if cfg.Gateway.Listen.TLS == nil {
+		fmt.Fprintln(s.Err, "note: listen.tls is missing: only gatefold run can use this file, it makes a throwaway certificate")
+	}
+	backends := "backends"
+	if len(cfg.Gateway.Backends) == 1 {
+		backends = "backend"
+	}
+	_, err = fmt.Fprintf(s.Out, "%s is in order: %d %s\n", file, len(cfg.Gateway.Backends), backends)
 	return err
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gatefold/gatefold/cli/internal/exit"
 	"github.com/gatefold/gatefold/cli/internal/manifest"
+	"github.com/gatefold/gatefold/cli/internal/render"
 	"github.com/gatefold/gatefold/cli/internal/resource"
 	"github.com/gatefold/gatefold/cli/internal/review"
 	"github.com/gatefold/gatefold/cli/internal/stack"
@@ -90,14 +91,21 @@ func (l *loaded) namespaces() []string {
 	return names
 }
 
+// printNotes says what was assumed about the cluster.
+func (l *loaded) printNotes(w io.Writer) {
+	for _, name := range l.assumed {
+		fmt.Fprintf(w, "note: namespace %s is not among the objects; it is taken to exist, without labels\n", render.Clean(name))
+	}
+}
+
 // defaultConfig is used where no --config is given.
 const defaultConfig = "gatefold.yaml"
 
-// loadConfig reads the configuration at path.
-func loadConfig(path string) (*stack.Config, error) {
+// loadConfig reads the configuration at path; fallback is the path where no --config is given.
+func loadConfig(path, fallback string) (*stack.Config, error) {
 	cfg, err := stack.Load(path)
-	if errors.Is(err, os.ErrNotExist) && path == defaultConfig {
-		err = fmt.Errorf("no %s in this folder; name the configuration with --config", defaultConfig)
+	if errors.Is(err, os.ErrNotExist) && path == fallback {
+		err = fmt.Errorf("no %s in this folder; name the configuration with --config", fallback)
 	}
 	return cfg, exit.UsageError(err)
 }

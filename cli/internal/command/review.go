@@ -35,7 +35,9 @@ func newReview(s Streams) *cobra.Command {
 this process and without any network, and shows what comes out.
 
 Namespaces and ServiceAccounts among the manifests, or in --objects, are the state of the
-cluster; CustomResourceDefinitions tell the resources of custom kinds.
+cluster; CustomResourceDefinitions tell the resources of custom kinds. With --operation
+UPDATE the object as it was is looked for in --objects; one that is not there is compared
+with itself, so that checks of changes see none, and a note says so.
 
 A backend runs in this process when the MutatorConfig or ValidatorConfig in the same file
 serves its handler, whatever its endpoint: so the file of a production gate can be reviewed
@@ -70,14 +72,14 @@ Exit codes:
 
   # the same as another user
   gatefold review -f pod.yaml --as jane --as-group developers`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return ended(c.run(cmd.Context())) },
 	}
 	c.inputs.flags(cmd)
 	f := cmd.Flags()
 	f.StringVar(&c.config, "config", defaultConfig, "the configuration of the gate and its services")
 	f.StringVarP(&c.output, "output", "o", "diff", "diff, yaml, json or patch")
-	f.BoolVarP(&c.verbose, "verbose", "v", false, "also say what was guessed, and show the services' log on standard error")
+	f.BoolVarP(&c.verbose, "verbose", "v", false, "also show the services' log on standard error")
 	colorFlag(cmd, &c.color)
 	complete(cmd, "output", "diff", "yaml", "json", "patch")
 	return cmd
@@ -93,7 +95,7 @@ func (c *reviewCommand) run(ctx context.Context) error {
 	if len(c.inputs.files) == 0 {
 		return exit.UsageError(fmt.Errorf("say what to review: -f FILE, -f FOLDER or -f - for standard input"))
 	}
-	cfg, err := loadConfig(c.config)
+	cfg, err := loadConfig(c.config, defaultConfig)
 	if err != nil {
 		return err
 	}
@@ -101,9 +103,7 @@ func (c *reviewCommand) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range in.assumed {
-		fmt.Fprintf(c.Err, "note: namespace %s is not among the objects; it is taken to exist, without labels\n", render.Clean(name))
-	}
+	in.printNotes(c.Err)
 	tel, err := c.telemetry(ctx)
 	if err != nil {
 		return err
@@ -143,8 +143,8 @@ func (c *reviewCommand) reviewAll(ctx context.Context, reviewer *review.Reviewer
 		if ctx.Err() != nil {
 			return nil, ctx.Err() // not the object's fault
 		}
-		if result.Guessed && c.verbose {
-			fmt.Fprintf(c.Err, "note: the resource of %s %s is guessed; give its CustomResourceDefinition in --objects\n", o.APIVersion(), o.Kind())
+		if err := result.PrintNotes(c.Err); err != nil {
+			return nil, err
 		}
 		if err := result.PrintVerdict(c.Err, style); err != nil {
 			return nil, err

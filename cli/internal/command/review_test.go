@@ -65,6 +65,11 @@ func TestReview(t *testing.T) {
 		"allowed":        {args: []string{"--config", configFile, "-f", examples + "/objects/1-team.yaml"}},
 		"delete":         {args: []string{"--config", configFile, "-f", examples + "/objects/2-good-pod.yaml", "--operation", "DELETE", "-o", "yaml"}},
 		"update":         {args: []string{"--config", configFile, "-f", examples + "/objects/4-deployment.yaml", "--objects", examples + "/objects", "--operation", "update"}},
+		"update-no-old":  {args: []string{"--config", configFile, "-f", examples + "/objects/4-deployment.yaml", "--objects", examples + "/objects/1-team.yaml", "--operation", "UPDATE", "-o", "patch"}},
+		"wrong-version": {
+			stdin: "apiVersion: v1\nkind: Deployment\nmetadata: {name: a}\n",
+			args:  []string{"--config", "testdata/away.yaml", "-f", "-", "--as", "jane", "-o", "patch"},
+		},
 		"stdin-namespace-assumed": {
 			stdin: `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"web"},"spec":{"serviceAccountName":"nobody","containers":[]}}`,
 			args:  []string{"--config", configFile, "-f", "-", "-n", "elsewhere", "-o", "yaml"},
@@ -128,6 +133,9 @@ func TestCheck(t *testing.T) {
 func TestVersionAndHelp(t *testing.T) {
 	if stdout, _, code := execute(t, "", "version"); code != 0 || !strings.HasPrefix(stdout, "gatefold v1.2.3 ") {
 		t.Errorf("version: %q, exit code %d", stdout, code)
+	}
+	if stdout, _, code := execute(t, "", "--version"); code != 0 || !strings.HasPrefix(stdout, "gatefold v1.2.3 ") {
+		t.Errorf("--version: %q, exit code %d", stdout, code)
 	}
 	for name, args := range map[string][]string{
 		"help":        {"--help"},

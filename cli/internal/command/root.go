@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -33,6 +34,9 @@ func Execute(ctx context.Context, s Streams, args []string) int {
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return 0
+	}
+	if errors.Is(err, syscall.EPIPE) {
+		return exit.Pipe // nobody reads on, as with head: no reason to complain
 	}
 	code := codeOf(err)
 	if message := err.Error(); message != "" {
@@ -71,9 +75,12 @@ func newRoot(s Streams) *cobra.Command {
 		Long: `Gatefold answers kube-apiserver's admission webhook, and asks every team's mutators
 and validators behind it. This command shows what that does to objects: on this
 machine, without a cluster.`,
+		Version:       s.version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
+	root.Flags().Bool("version", false, "print the version") // cobra's own would take -v, which is --verbose elsewhere
+	root.SetVersionTemplate("{{.Version}}")
 	root.AddGroup(
 		&cobra.Group{ID: "try", Title: "Try it:"},
 		&cobra.Group{ID: "use", Title: "In scripts and pipelines:"},
@@ -84,6 +91,18 @@ machine, without a cluster.`,
 	})
 	root.InitDefaultCompletionCmd()
 	return root
+}
+
+// noArguments refuses arguments, and says where files go.
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	hint := fmt.Sprintf("see %s --help", cmd.CommandPath())
+	if cmd.Flags().Lookup("filename") != nil {
+		hint = "use -f " + args[0]
+	}
+	return exit.UsageError(fmt.Errorf("%s takes no argument %q; %s", cmd.CommandPath(), args[0], hint))
 }
 
 // colorFlag adds --color.

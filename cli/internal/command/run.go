@@ -2,14 +2,20 @@ package command
 
 import (
 	"context"
-	"log/slog"
+	"errors"
+	"fmt"
+	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"github.com/gatefold/gatefold/cli/internal/allinone"
+	"github.com/gatefold/gatefold/cli/internal/exit"
 	"github.com/gatefold/gatefold/cli/internal/render"
 )
+
+// runConfig is used where run is given no --config.
+const runConfig = "examples/gatefold.yaml"
 
 type runCommand struct {
 	Streams
@@ -37,17 +43,17 @@ Changes of the configuration and of the policies take effect while it runs.`,
 		Example: `  gatefold run
   gatefold run --once --color never
   gatefold run --config my/gatefold.yaml -f my/objects --address 127.0.0.1:0`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return ended(c.run(cmd.Context())) },
 	}
 	c.inputs.flags(cmd)
 	f := cmd.Flags()
 	f.Lookup("filename").Usage = "files or folders of the examples (default: the folder objects beside the configuration)"
-	f.StringVar(&c.config, "config", "examples/gatefold.yaml", "the configuration of the gate and its services")
+	f.StringVar(&c.config, "config", runConfig, "the configuration of the gate and its services")
 	f.StringVar(&c.address, "address", "", "where to listen for reviews (default: listen.address of the configuration)")
 	f.StringVar(&c.admin, "admin-address", "", "where to serve health and metrics (default: admin.address of the configuration)")
 	f.BoolVar(&c.once, "once", false, "end after the examples")
-	f.BoolVarP(&c.verbose, "verbose", "v", false, "log more than errors to standard error")
+	f.BoolVarP(&c.verbose, "verbose", "v", false, "show the services' whole log, not only errors and changes of the files")
 	colorFlag(cmd, &c.color)
 	return cmd
 }
@@ -56,21 +62,22 @@ func (c *runCommand) run(ctx context.Context) error {
 	if err := oneOf("color", c.color, "auto", "always", "never"); err != nil {
 		return err
 	}
-	cfg, err := loadConfig(c.config)
+	cfg, err := loadConfig(c.config, runConfig)
 	if err != nil {
 		return err
 	}
 	if len(c.inputs.files) == 0 {
-		c.inputs.files = []string{filepath.Join(filepath.Dir(c.config), "objects")}
+		folder := filepath.Join(filepath.Dir(c.config), "objects")
+		if _, err := os.Stat(folder); errors.Is(err, os.ErrNotExist) {
+			return exit.UsageError(fmt.Errorf("no examples: there is no folder %s beside the configuration; name objects with -f", folder))
+		}
+		c.inputs.files = []string{folder}
 	}
 	in, err := c.inputs.load(c.In)
 	if err != nil {
 		return err
 	}
-	level := slog.LevelError
-	if c.verbose {
-		level = slog.LevelInfo
-	}
+	in.printNotes(c.Err)
 	return allinone.Run(ctx, allinone.Options{
 		Config:       cfg,
 		Address:      c.address,
@@ -82,7 +89,7 @@ func (c *runCommand) run(ctx context.Context) error {
 		Version:      c.Version,
 		Out:          c.Out,
 		Logs:         c.Err,
-		Level:        level,
+		Verbose:      c.verbose,
 		Style:        render.StyleFor(c.Out, c.color),
 	})
 }

@@ -8,9 +8,11 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -69,6 +71,85 @@ func TestRunServes(t *testing.T) {
 	if _, err := os.Stat(lines[0][1]); !os.IsNotExist(err) {
 		t.Errorf("%s is left behind: %v", lines[0][1], err)
 	}
+}
+
+// TestRunTellsOfReloads: a change of the configuration is answered on standard error, reviews are not.
+func TestRunTellsOfReloads(t *testing.T) {
+	ctx, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
+	folder := t.TempDir()
+	for _, part := range []string{"examples", "deploy/policies"} {
+		if err := os.CopyFS(filepath.Join(folder, part), os.DirFS(filepath.Join("../../..", part))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	file := filepath.Join(folder, "examples", "gatefold.yaml")
+	var out, logs buffer
+	done := make(chan int, 1)
+	go func() {
+		done <- Execute(ctx, Streams{In: strings.NewReader(""), Out: &out, Err: &logs},
+			[]string{"run", "--config", file, "--address", "127.0.0.1:0", "--admin-address", "127.0.0.1:0"})
+	}()
+	changed := false
+	for !strings.Contains(logs.String(), `level=INFO msg="configuration reloaded"`) {
+		if !changed && strings.Contains(out.String(), "Ctrl-C to stop") {
+			changed = true
+			data, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(file, append(data, "# changed\n"...), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		select {
+		case code := <-done:
+			t.Fatalf("exit code %d\n%s%s", code, out.String(), logs.String())
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+	interrupt()
+	if code := <-done; code != 0 || strings.Contains(logs.String(), "msg=decided") {
+		t.Errorf("exit code %d, log\n%s", code, logs.String())
+	}
+}
+
+func TestRunWithoutFiles(t *testing.T) {
+	absolute, err := filepath.Abs(configFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(absolute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(t.TempDir())
+	if _, stderr, code := execute(t, "", "run"); code != 2 || !strings.Contains(stderr, "no examples/gatefold.yaml in this folder; name the configuration with --config") {
+		t.Errorf("no configuration: exit code %d, %s", code, stderr)
+	}
+	if err := os.WriteFile("gatefold.yaml", data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, stderr, code := execute(t, "", "run", "--config", "gatefold.yaml"); code != 2 || !strings.Contains(stderr, "no folder objects beside the configuration; name objects with -f") {
+		t.Errorf("no objects: exit code %d, %s", code, stderr)
+	}
+}
+
+// TestClosedPipe: that nobody reads on ends the program without a word, and it cleans up.
+func TestClosedPipe(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	var logs bytes.Buffer
+	code := Execute(t.Context(), Streams{In: strings.NewReader(""), Out: closed{}, Err: &logs}, append(runArgs, "--once"))
+	left, err := os.ReadDir(os.TempDir())
+	if code != 141 || logs.String() != "" || len(left) != 0 || err != nil {
+		t.Errorf("exit code %d, log %q, left behind %v, %v", code, logs.String(), left, err)
+	}
+}
+
+type closed struct{}
+
+func (closed) Write([]byte) (int, error) {
+	return 0, &os.PathError{Op: "write", Path: "|1", Err: syscall.EPIPE}
 }
 
 func post(t *testing.T, caFile, dataFile, url string) string {

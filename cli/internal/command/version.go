@@ -2,6 +2,7 @@ package command
 
 import (
 	"fmt"
+	"io"
 	"runtime"
 
 	"github.com/spf13/cobra"
@@ -12,10 +13,15 @@ func newVersion(s Streams) *cobra.Command {
 		Use:     "version",
 		Short:   "Print the version",
 		GroupID: "use",
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintf(s.Out, "gatefold %s %s %s/%s\n", s.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			_, err := io.WriteString(s.Out, s.version())
 			return ended(err)
 		},
 	}
+}
+
+// version is the line of version and --version.
+func (s Streams) version() string {
+	return fmt.Sprintf("gatefold %s %s %s/%s\n", s.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }

@@ -12,6 +12,9 @@ const (
 	Usage = 2
 	// Unanswered means that a required backend failed, so that there is no verdict about an object.
 	Unanswered = 3
+	// Pipe means that nobody reads standard output any more. It is what a shell tells of a program that
+	// died of SIGPIPE.
+	Pipe = 128 + 13
 )
 
 // Error ends the program with a code. A nil Err ends it without a word: everything has been said.

@@ -3,6 +3,7 @@ package resource
 
 import (
 	"fmt"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -63,6 +64,23 @@ func (m *Mapper) Find(apiVersion, kind string) (schema.GroupVersionKind, Resourc
 		Namespaced:           !clusterScoped,
 		Guessed:              !clusterScoped && !scheme.Scheme.Recognizes(gvk),
 	}, nil
+}
+
+// Versions returns the apiVersions in which a kind of this name is built in, preferred ones first, at most
+// one of each group; mostly one or none.
+func Versions(kind string) []string {
+	var all []string
+	for _, gv := range scheme.Scheme.PrioritizedVersionsAllGroups() {
+		seen := func(apiVersion string) bool {
+			other, err := schema.ParseGroupVersion(apiVersion)
+			return err == nil && other.Group == gv.Group
+		}
+		// Group extensions is of the past: its kinds have moved, and the Go types are kept for old objects.
+		if gv.Group != "extensions" && scheme.Scheme.Recognizes(gv.WithKind(kind)) && !slices.ContainsFunc(all, seen) {
+			all = append(all, gv.String())
+		}
+	}
+	return all
 }
 
 // OfObject returns the kind and resource of an object.

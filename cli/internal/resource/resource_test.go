@@ -103,6 +103,20 @@ spec: {group: farm.example.com, scope: Cluster, names: {kind: Ox, plural: oxen}}
 	}
 }
 
+func TestVersions(t *testing.T) {
+	for kind, want := range map[string][]string{
+		"Deployment":              {"apps/v1"},
+		"HorizontalPodAutoscaler": {"autoscaling/v1"},
+		"Pod":                     {"v1"},
+		"Ox":                      nil,
+	} {
+		got := Versions(kind)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", kind, diff)
+		}
+	}
+}
+
 func gvr(group, version, resource string) schema.GroupVersionResource {
 	return schema.GroupVersionResource{Group: group, Version: version, Resource: resource}
 }

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -42,8 +43,10 @@ type subject struct {
 	root *tree.Node
 	// implicit tells that the namespace is not from the manifest.
 	implicit bool
-	// guessed tells that the resource is.
-	guessed bool
+	// notes are what the user should know about how the request came about.
+	notes []string
+	// unchanged tells that an UPDATE compares the object with itself.
+	unchanged bool
 }
 
 func (r *Requests) subject(o manifest.Object) (*subject, error) {
@@ -51,7 +54,10 @@ func (r *Requests) subject(o manifest.Object) (*subject, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", o.Source, err)
 	}
-	s := &subject{Object: o, root: o.Root.Clone(), guessed: res.Guessed}
+	s := &subject{Object: o, root: o.Root.Clone()}
+	if res.Guessed {
+		s.notes = append(s.notes, guess(gvk, res))
+	}
 	namespace := ""
 	switch {
 	case res.Namespaced:
@@ -78,12 +84,29 @@ func (r *Requests) subject(o manifest.Object) (*subject, error) {
 		s.request.Object = s.root.JSON()
 	}
 	if r.Operation != admissionv1.Operation_OPERATION_CREATE {
-		s.request.OldObject = r.old(s, namespace).JSON()
+		old := r.old(s, namespace)
+		if old == nil {
+			old = s.root
+			s.unchanged = r.Operation == admissionv1.Operation_OPERATION_UPDATE
+		}
+		s.request.OldObject = old.JSON()
 	}
 	return s, nil
 }
 
-// old finds the object as it was: the one of the same name in the cluster, or else itself.
+// guess says what was guessed about a kind, and what may have been meant.
+func guess(gvk schema.GroupVersionKind, res resource.Resource) string {
+	question := "is the apiVersion right?"
+	if known := resource.Versions(gvk.Kind); len(known) > 0 {
+		question = "did you mean " + strings.Join(known, " or ") + "?"
+	}
+	if strings.Contains(gvk.Group, ".") { // as the groups of custom kinds must
+		question += " For a custom kind give its CustomResourceDefinition in --objects"
+	}
+	return fmt.Sprintf("the resource of %s %s is guessed to be %s; %s", gvk.GroupVersion(), gvk.Kind, res.Resource, question)
+}
+
+// old finds the object as it was: the one of the same name in the cluster; nil when there is none.
 func (r *Requests) old(s *subject, namespace string) *tree.Node {
 	for _, e := range r.Existing {
 		if e.APIVersion() == s.APIVersion() && e.Kind() == s.Kind() && e.Name() == s.Name() && (s.request.Namespace == "" || cmp.Or(e.Namespace(), r.Namespace) == namespace) {
@@ -94,7 +117,7 @@ func (r *Requests) old(s *subject, namespace string) *tree.Node {
 			return old
 		}
 	}
-	return s.root
+	return nil
 }
 
 // asWritten returns a state of the object without the namespace that only the request added, so that

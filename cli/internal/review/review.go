@@ -45,8 +45,8 @@ type Result struct {
 	Object manifest.Object
 	// Namespace is the object's namespace; empty for cluster-scoped objects.
 	Namespace string
-	// Guessed tells that the object's resource is a guess.
-	Guessed bool
+	// Notes say what was assumed about the object, for people; mostly there are none.
+	Notes   []string
 	Verdict Verdict
 	// Status is the refusal; set exactly when Verdict is Denied.
 	Status *gatewayv1.Status
@@ -85,9 +85,12 @@ func (v *Reviewer) Review(ctx context.Context, o manifest.Object) (*Result, erro
 	if err != nil {
 		return nil, err
 	}
-	r := &Result{Object: o, Namespace: s.request.GetNamespace(), Guessed: s.guessed, Mutated: s.request}
+	r := &Result{Object: o, Namespace: s.request.GetNamespace(), Notes: s.notes, Mutated: s.request}
 	if s.Kind() == "Namespace" && s.APIVersion() == "v1" {
 		r.Namespace = ""
+	}
+	if s.unchanged {
+		r.Notes = append(r.Notes, fmt.Sprintf("no old object for %s among --objects; it is compared with itself, so checks of changes see none", r.Name()))
 	}
 	final, err := v.mutate(ctx, r, s)
 	if err == nil && r.Verdict == Allowed {

@@ -18,6 +18,16 @@ func (r *Result) Name() string {
 	return render.Clean(fmt.Sprintf("%s (%s)", r.Object.Ref(), r.Namespace))
 }
 
+// PrintNotes writes what was assumed about the object, a line each.
+func (r *Result) PrintNotes(w io.Writer) error {
+	for _, note := range r.Notes {
+		if _, err := fmt.Fprintf(w, "note: %s\n", render.Clean(note)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // PrintVerdict writes what became of the object, why, and its warnings, a line each.
 func (r *Result) PrintVerdict(w io.Writer, style render.Style) error {
 	var b strings.Builder

@@ -3,7 +3,6 @@ package spans
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"sync"
 	"time"
@@ -66,34 +65,35 @@ func (c *Collector) Shutdown(context.Context) error { return nil }
 // ForceFlush implements sdktrace.SpanProcessor.
 func (c *Collector) ForceFlush(context.Context) error { return nil }
 
-// Take waits until no span of a trace is open, and then returns the trace and forgets it. A server's
-// span may end a little after its client has the answer.
-func (c *Collector) Take(ctx context.Context, id trace.TraceID) ([]render.Span, error) {
+// Take waits until no span of a trace is open or ctx is done, and then returns the trace's ended spans
+// and how many are open still, and forgets the trace. A server's span may end a little after its client
+// has the answer.
+func (c *Collector) Take(ctx context.Context, id trace.TraceID) (spans []render.Span, open int) {
 	const interval = time.Millisecond
-	for {
-		if spans, done := c.take(id); done {
-			return spans, nil
-		}
+	for c.open(id) > 0 && ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
-			return nil, fmt.Errorf("waiting for the last span of trace %s: %w", id, ctx.Err())
 		case <-time.After(interval):
 		}
 	}
-}
-
-func (c *Collector) take(id trace.TraceID) ([]render.Span, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	t := c.traces[id]
 	if t == nil {
-		return nil, true
-	}
-	if t.open > 0 {
-		return nil, false
+		return nil, 0
 	}
 	delete(c.traces, id)
-	return t.spans, true
+	return t.spans, t.open
+}
+
+// open counts the open spans of a trace.
+func (c *Collector) open(id trace.TraceID) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if t := c.traces[id]; t != nil {
+		return t.open
+	}
+	return 0
 }
 
 // Stop forgets everything and remembers nothing more: nobody would ever take it.

@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/test/bufconn"
 
@@ -88,6 +89,8 @@ func (s *Services) runAbsent(ctx context.Context) error {
 	a := &absent{endpoints: s.options.away, file: s.cfg.File}
 	admissionv1.RegisterMutatorServiceServer(server, a)
 	admissionv1.RegisterValidatorServiceServer(server, a)
+	// The gate's client side watches health, and gRPC complains of servers that do not have it.
+	grpc_health_v1.RegisterHealthServer(server, health.NewServer())
 	defer context.AfterFunc(ctx, server.Stop)()
 	if err := server.Serve(s.absent); err != nil {
 		return fmt.Errorf("serving for absent backends: %w", err)
