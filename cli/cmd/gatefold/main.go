@@ -15,7 +15,6 @@ var version = "development"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second Ctrl-C ends a drain that somebody will not wait for
 	// A second signal ends the process at once, drained or not.
 	context.AfterFunc(ctx, stop)
 	// By default a write to a closed standard output kills a Go program on the spot, and its temporary
