@@ -137,10 +137,11 @@ func TestRunWithoutFiles(t *testing.T) {
 
 // TestClosedPipe: that nobody reads on ends the program without a word, and it cleans up.
 func TestClosedPipe(t *testing.T) {
-	t.Setenv("TMPDIR", t.TempDir())
+	temporary := t.TempDir()
+	t.Setenv("TMPDIR", temporary)
 	var logs bytes.Buffer
 	code := Execute(t.Context(), Streams{In: strings.NewReader(""), Out: closed{}, Err: &logs}, append(runArgs, "--once"))
-	left, err := os.ReadDir(os.TempDir())
+	left, err := os.ReadDir(temporary)
 	if code != 141 || logs.String() != "" || len(left) != 0 || err != nil {
 		t.Errorf("exit code %d, log %q, left behind %v, %v", code, logs.String(), left, err)
 	}
