@@ -1,22 +1,22 @@
 package mutatorsvc
 
 import (
-	"context"
-
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
-	corev1 "k8s.io/api/core/v1"
+	"fmt"
 
 	"github.com/gatefold/gatefold/sdk/cluster"
+	"github.com/gatefold/gatefold/sdk/config"
 
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity"
 )
 
-// serviceAccounts returns where identity looks up ServiceAccounts. They are not watched by a process that
-// does not serve it.
-func serviceAccounts(state *cluster.Cluster, opts Options) (identity.ServiceAccounts, error) {
+// serviceAccounts returns where identity looks up ServiceAccounts; nil for a process that does not serve it,
+// which watches none. Where nothing is known of the cluster, "not found" would be a guess, so that is an error.
+func serviceAccounts(cfg *Config, state *cluster.Cluster, opts Options) (identity.ServiceAccounts, error) {
+	if !cfg.serves(Identity) {
+		return nil, nil
+	}
 	if !state.Known() || state.ServiceAccounts == nil {
-		return unknownCluster{}, nil
+		return nil, fmt.Errorf("%w: identity needs the cluster's ServiceAccounts: start the mutator with --kubeconfig or --objects, or in a cluster", config.ErrUnusable)
 	}
 	lookup := identity.LookupConfig{
 		Lister: state.ServiceAccounts,
@@ -26,13 +26,4 @@ func serviceAccounts(state *cluster.Cluster, opts Options) (identity.ServiceAcco
 		lookup.Client = state.Client.CoreV1()
 	}
 	return identity.NewLookup(lookup)
-}
-
-// unknownCluster fails every lookup, in a process that does not serve identity: where nothing is known of the
-// cluster, "not found" would be a guess.
-type unknownCluster struct{}
-
-// Get implements identity.ServiceAccounts.
-func (unknownCluster) Get(context.Context, string, string) (*corev1.ServiceAccount, error) {
-	return nil, status.Error(codes.FailedPrecondition, "nothing is known of the cluster: start the service with a kubeconfig, with object files, or in a pod")
 }

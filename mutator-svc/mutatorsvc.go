@@ -78,10 +78,7 @@ func Run(ctx context.Context, opts Options) (err error) {
 		}
 		tasks = append(tasks, state.Run)
 	}
-	if cfg.serves(Identity) && !state.Known() {
-		return fmt.Errorf("%w: identity needs the cluster's ServiceAccounts: start the mutator with --kubeconfig or --objects, or in a cluster", config.ErrUnusable)
-	}
-	lookup, err := serviceAccounts(state, opts)
+	lookup, err := serviceAccounts(cfg, state, opts)
 	if err != nil {
 		return err
 	}

@@ -14,9 +14,9 @@ import (
 
 // handlers are the mutators that the service serves, as the configuration in force makes them.
 type handlers struct {
-	file            string  // empty: the configuration was given
-	config          *Config // as the service was started
-	serviceAccounts identity.ServiceAccounts
+	file            string                   // empty: the configuration was given
+	config          *Config                  // as the service was started
+	serviceAccounts identity.ServiceAccounts // nil where identity is not served
 	mutators        map[string]*replaceable
 }
 
