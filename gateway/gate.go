@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -116,7 +117,7 @@ func (g *Gate) Validate(ctx context.Context, in *gatewayv1.ValidateRequest) (*ga
 	return &gatewayv1.ValidateResponse{ApiVersion: in.GetApiVersion(), Review: review, Decision: decision}, nil
 }
 
-type runner func(context.Context, *pipeline.Plan, *admissionv1.AdmissionRequest, route.Namespaces) []*fold.Part
+type runner func(context.Context, *pipeline.Plan, *admissionv1.AdmissionRequest, route.Namespaces) *pipeline.Record
 
 // decide runs one phase and joins its parts. A panic in the gate's own code is that review's failure.
 func (g *Gate) decide(ctx context.Context, phase string, req *admissionv1.AdmissionRequest, run runner) (review *gatewayv1.Review, decision *gatewayv1.Decision, err error) {
@@ -141,8 +142,8 @@ func (g *Gate) decide(ctx context.Context, phase string, req *admissionv1.Admiss
 	if req.GetNamespaceObject() == nil {
 		req.NamespaceObject = namespace.describe(ctx, req)
 	}
-	parts := run(ctx, g.plan.Load(), req, namespace)
-	review, err = fold.Join(req.GetUid(), parts)
+	outcomes := run(ctx, g.plan.Load(), req, namespace)
+	review, err = fold.Join(req.GetUid(), outcomes.Parts)
 	switch {
 	case err != nil:
 		message = err.Error()
@@ -153,7 +154,7 @@ func (g *Gate) decide(ctx context.Context, phase string, req *admissionv1.Admiss
 	}
 	span := trace.SpanFromContext(ctx)
 	describe(span, phase, req, verdict, message)
-	decision = record(span, parts, time.Since(start))
+	decision = tell(span, outcomes, time.Since(start))
 	if g.onDecision != nil {
 		g.onDecision(ctx, req, decision)
 	}
@@ -175,12 +176,15 @@ func describe(span trace.Span, phase string, req *admissionv1.AdmissionRequest, 
 	}
 }
 
-func record(span trace.Span, parts []*fold.Part, took time.Duration) *gatewayv1.Decision {
-	decision := &gatewayv1.Decision{Steps: make([]*gatewayv1.Step, len(parts)), Duration: durationpb.New(took)}
+// tell returns the record of a review as the gate's API tells it.
+func tell(span trace.Span, record *pipeline.Record, took time.Duration) *gatewayv1.Decision {
+	decision := &gatewayv1.Decision{
+		Steps: make([]*gatewayv1.Step, len(record.Parts)), Duration: durationpb.New(took), Rounds: int32(min(record.Rounds, math.MaxInt32)),
+	}
 	if id := span.SpanContext(); id.IsSampled() {
 		decision.TraceId = id.TraceID().String()
 	}
-	for i, part := range parts {
+	for i, part := range record.Parts {
 		decision.Steps[i] = part.Step()
 	}
 	return decision

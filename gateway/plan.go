@@ -100,6 +100,7 @@ func (b *builder) build(cfg *Config) (*pipeline.Plan, error) {
 				Timeout:  spec.Timeout(),
 				Matcher:  matchers[i],
 				Guard:    fold.NewGuard(spec.MayPatch),
+				Observed: fold.NewObserved(spec.Observes),
 			}
 			if kind == config.Mutator {
 				entry.Mutator = connection

@@ -1,142 +1,88 @@
 package fold
 
 import (
-	"errors"
-	"fmt"
-	"strings"
-
-	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
+	"maps"
 )
 
-// copyLimit is how much "copy" operations may add in all: kube-apiserver refuses more
-// (k8s.io/apiserver/pkg/server/config.go, JSONPatchMaxCopyBytes).
-const copyLimit = 3 << 20
-
-// Document is an object that is being patched. Only what lies on the way to a patched place is ever
-// parsed; everything else stays the bytes that came. A Document belongs to one goroutine.
+// Document is an object as it stands after some patches. It never changes: applying a patch gives another
+// Document, which shares with this one everything that the patch leaves alone. Only what lies on the way to
+// a patched or compared place is ever parsed; everything else stays the bytes that came. Documents that come
+// from one another belong to one goroutine.
 type Document struct {
-	root   *node
-	copied int
+	root   *value
+	edited map[*value]content // what an object or array holds by now, where that is not what its text says
+	copied int                // by "copy" operations of all patches so far
+	text   []byte             // what Bytes returns, once it was asked
 }
 
 // NewDocument returns a document of object, which must be one valid JSON object. The bytes are not
 // changed, and must not change while the document is in use.
 func NewDocument(object []byte) *Document {
-	return &Document{root: &node{raw: string(object)}}
+	return &Document{root: &value{raw: string(object)}, text: object}
 }
 
-// Apply applies ops in order. On error the document is in between and of no further use.
-//
-// It is RFC 6902 without the places where that and kube-apiserver's library differ: those are errors.
-// Indices are plain decimals within the array, a replaced or removed value must exist, and no member on
-// the way may stand twice.
-func (d *Document) Apply(ops []*admissionv1.PatchOperation) error {
-	for i, op := range ops {
-		if err := d.apply(op); err != nil {
-			return fmt.Errorf("operation %d (%s %s) does not apply: %w", i, name(op.GetOp()), op.GetPath(), err)
-		}
-	}
-	return nil
-}
-
-// Bytes returns the document as JSON. Values that no operation touched are the bytes that came.
+// Bytes returns the document as JSON, which the caller must not change. Values that no patch touched are
+// the bytes that came.
 func (d *Document) Bytes() []byte {
-	return d.root.append(make([]byte, 0, len(d.root.raw)+1024))
+	if d.text == nil {
+		d.text = d.append(make([]byte, 0, len(d.root.raw)+1024), d.root)
+	}
+	return d.text
 }
 
-func (d *Document) apply(op *admissionv1.PatchOperation) error {
-	switch op.GetOp() {
-	case admissionv1.PatchOp_PATCH_OP_ADD:
-		return d.add(op.GetPath(), &node{raw: string(op.GetValue())})
-	case admissionv1.PatchOp_PATCH_OP_REMOVE:
-		_, err := d.remove(op.GetPath())
-		return err
-	case admissionv1.PatchOp_PATCH_OP_REPLACE:
-		place, err := d.find(op.GetPath())
-		if err != nil {
-			return err
+// fork returns a document for one patch to be applied to.
+func (d *Document) fork() *Document {
+	edited := maps.Clone(d.edited)
+	if edited == nil {
+		edited = map[*value]content{}
+	}
+	return &Document{root: d.root, edited: edited, copied: d.copied}
+}
+
+// content returns what v, an object or array, holds in this document.
+func (d *Document) content(v *value) (content, error) {
+	if c, ok := d.edited[v]; ok {
+		return c, nil
+	}
+	return v.open()
+}
+
+// child returns what token names in v.
+func (d *Document) child(v *value, token string) (*value, error) {
+	c, err := d.content(v)
+	if err != nil {
+		return nil, err
+	}
+	return c.child(token)
+}
+
+// append writes v as JSON.
+func (d *Document) append(to []byte, v *value) []byte {
+	c, ok := d.edited[v]
+	if !ok {
+		c = v.parts
+	}
+	switch c.form {
+	case object:
+		to = append(to, '{')
+		for i, m := range c.members {
+			if i > 0 {
+				to = append(to, ',')
+			}
+			to = append(append(to, m.key...), ':')
+			to = d.append(to, m.value)
 		}
-		*place = node{raw: string(op.GetValue())}
-		return nil
-	case admissionv1.PatchOp_PATCH_OP_MOVE:
-		if op.GetPath() == op.GetFrom() || strings.HasPrefix(op.GetPath(), op.GetFrom()+"/") {
-			return fmt.Errorf("%s cannot be moved into itself", op.GetFrom())
+		return append(to, '}')
+	case array:
+		to = append(to, '[')
+		for i, e := range c.elements {
+			if i > 0 {
+				to = append(to, ',')
+			}
+			to = d.append(to, e)
 		}
-		value, err := d.remove(op.GetFrom())
-		if err != nil {
-			return err
-		}
-		return d.add(op.GetPath(), value)
-	case admissionv1.PatchOp_PATCH_OP_COPY:
-		value, err := d.find(op.GetFrom())
-		if err != nil {
-			return err
-		}
-		data := value.append(nil)
-		if d.copied += len(data); d.copied > copyLimit {
-			return fmt.Errorf("the patch copies more than %d bytes", copyLimit)
-		}
-		return d.add(op.GetPath(), &node{raw: string(data)})
-	case admissionv1.PatchOp_PATCH_OP_TEST:
-		place, err := d.find(op.GetPath())
-		if err != nil {
-			return err
-		}
-		same, err := place.equal(&node{raw: string(op.GetValue())})
-		if err == nil && !same {
-			err = errors.New("the value there is another")
-		}
-		return err
+		return append(to, ']')
 	default:
-		return errors.New("it is no operation of RFC 6902")
+		return append(to, v.raw...)
 	}
-}
-
-// find returns the value at pointer.
-func (d *Document) find(pointer string) (*node, error) {
-	path, err := parse(pointer)
-	if err != nil {
-		return nil, err
-	}
-	at := d.root
-	for i, token := range path {
-		next, err := at.child(token)
-		if err != nil {
-			return nil, fmt.Errorf("/%s: %w", strings.Join(path[:i+1], "/"), err)
-		}
-		at = next
-	}
-	return at, nil
-}
-
-// parent returns the value that holds the place at pointer, and the place's own token.
-func (d *Document) parent(pointer string) (*node, string, error) {
-	cut := strings.LastIndexByte(pointer, '/')
-	last, err := parse(pointer)
-	if err != nil {
-		return nil, "", err
-	}
-	holder := d.root
-	if cut > 0 {
-		if holder, err = d.find(pointer[:cut]); err != nil {
-			return nil, "", err
-		}
-	}
-	return holder, last[len(last)-1], nil
-}
-
-func (d *Document) add(pointer string, value *node) error {
-	holder, token, err := d.parent(pointer)
-	if err != nil {
-		return err
-	}
-	return holder.insert(token, value)
-}
-
-func (d *Document) remove(pointer string) (*node, error) {
-	holder, token, err := d.parent(pointer)
-	if err != nil {
-		return nil, err
-	}
-	return holder.remove(token)
 }

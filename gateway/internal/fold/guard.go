@@ -12,17 +12,13 @@ import (
 
 // Guard is what one mutator may change. The zero value allows everything that any mutator may.
 type Guard struct {
-	mayPatch [][]string // the tokens of each allowed pointer; empty: all
+	mayPatch patterns // empty: all
 }
 
 // NewGuard returns a guard for JSON pointers that may be changed, with everything below them; "*" stands
 // for one level. None means all.
 func NewGuard(mayPatch []string) Guard {
-	var g Guard
-	for _, pointer := range mayPatch {
-		g.mayPatch = append(g.mayPatch, tokens(pointer))
-	}
-	return g
+	return Guard{newPatterns(mayPatch)}
 }
 
 // untouchable are the places that say what an object is, and those that kube-apiserver owns in every object.
@@ -38,34 +34,46 @@ var untouchable = [][]string{
 	{"metadata", "managedFields"},
 }
 
-// Apply returns req's object with ops applied. The error says why they must not be or cannot be applied,
-// and names the operation. before is what was made of the object by earlier patches of the same review, nil
-// for none: what patches may copy is limited in all.
-func (g Guard) Apply(req *admissionv1.AdmissionRequest, ops []*admissionv1.PatchOperation, before *Document) (*Document, error) {
-	if err := g.check(req, ops); err != nil {
-		return nil, err
-	}
-	document := NewDocument(req.GetObject())
-	if before != nil {
-		document.copied = before.copied
-	}
-	if err := document.Apply(ops); err != nil {
-		return nil, err
-	}
-	return document, nil
-}
-
-func (g Guard) check(req *admissionv1.AdmissionRequest, ops []*admissionv1.PatchOperation) error {
+// Check says why ops must not be applied to req's object, nil when they may be. The error is a *PatchError
+// where it is about one operation.
+func (g Guard) Check(req *admissionv1.AdmissionRequest, ops []*admissionv1.PatchOperation) error {
 	if len(ops) > 0 && len(req.GetObject()) == 0 {
 		return fmt.Errorf("a patch on %s, which carries no object to patch", strings.TrimPrefix(req.GetOperation().String(), "OPERATION_"))
 	}
 	for i, op := range ops {
 		if err := g.checkOperation(req, op); err != nil {
-			return fmt.Errorf("operation %d (%s %s): %w", i, name(op.GetOp()), op.GetPath(), err)
+			return &PatchError{Index: i, Op: op, Err: err}
 		}
 	}
 	return nil
 }
+
+// PatchError says what is wrong with one operation of a patch.
+type PatchError struct {
+	// Index is the operation's place in the patch, counted from 0.
+	Index int
+	// Op is the operation. Its value may be a secret, and is not part of the text.
+	Op *admissionv1.PatchOperation
+	// Problem says in two words what kind of error it is; it may be empty.
+	Problem string
+	// Err is the reason.
+	Err error
+}
+
+// Error names the operation and the reason.
+func (e *PatchError) Error() string {
+	text := fmt.Sprintf("operation %d (%s)", e.Index, e.Operation())
+	if e.Problem != "" {
+		text += " " + e.Problem
+	}
+	return text + ": " + e.Err.Error()
+}
+
+// Unwrap returns the reason.
+func (e *PatchError) Unwrap() error { return e.Err }
+
+// Operation names the operation: "add /spec/volumes/0".
+func (e *PatchError) Operation() string { return name(e.Op.GetOp()) + " " + e.Op.GetPath() }
 
 func (g Guard) checkOperation(req *admissionv1.AdmissionRequest, op *admissionv1.PatchOperation) error {
 	switch op.GetOp() {
@@ -123,45 +131,6 @@ func (g Guard) checkTarget(req *admissionv1.AdmissionRequest, pointer string) er
 		}
 	}
 	return errors.New("is outside the backend's mayPatch")
-}
-
-// within tells whether target is place or lies below it; "*" in place stands for any one token.
-func within(target, place []string) bool {
-	if len(target) < len(place) {
-		return false
-	}
-	for i, token := range place {
-		if token != "*" && token != target[i] {
-			return false
-		}
-	}
-	return true
-}
-
-// parse splits a JSON pointer (RFC 6901) that names something below the root.
-func parse(pointer string) ([]string, error) {
-	if pointer == "" {
-		return nil, errors.New("would replace the whole object")
-	}
-	if pointer[0] != '/' {
-		return nil, errors.New("is no JSON pointer: it must begin with /")
-	}
-	for i := range len(pointer) {
-		if pointer[i] == '~' && (i+1 == len(pointer) || (pointer[i+1] != '0' && pointer[i+1] != '1')) {
-			return nil, errors.New("is no JSON pointer: ~ must be written ~0 (RFC 6901)")
-		}
-	}
-	return tokens(pointer), nil
-}
-
-func tokens(pointer string) []string {
-	parts := strings.Split(pointer[1:], "/")
-	for i, part := range parts {
-		if strings.Contains(part, "~") {
-			parts[i] = strings.ReplaceAll(strings.ReplaceAll(part, "~1", "/"), "~0", "~")
-		}
-	}
-	return parts
 }
 
 func name(op admissionv1.PatchOp) string {

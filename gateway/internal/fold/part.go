@@ -1,6 +1,7 @@
 package fold
 
 import (
+	"math"
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -21,8 +22,12 @@ type Part struct {
 	Outcome gatewayv1.Outcome
 	// Failure says why it failed; set exactly when Outcome is FAILED or IGNORED.
 	Failure *outcome.Error
-	// Ops are the changes that were accepted.
+	// Ops are the changes that were accepted, as they apply to the object at the backend's turn.
 	Ops []*admissionv1.PatchOperation
+	// Fields are the JSON pointers of what the changes added, replaced or removed.
+	Fields []string
+	// Conflicts are values of earlier backends that the changes overrule.
+	Conflicts []Conflict
 	// Denials are its refusals.
 	Denials []*admissionv1.Denial
 	// Warnings are for the user, whatever the verdict.
@@ -31,8 +36,18 @@ type Part struct {
 	Audit map[string]string
 	// Peer is the address of the replica that answered, where known.
 	Peer string
-	// Duration is the time between asking and the answer; 0 when it was not asked.
+	// Asked is how often it was asked.
+	Asked int
+	// Duration is the time between asking and the answer, of all answers together; 0 when it was not asked.
 	Duration time.Duration
+}
+
+// Conflict is a value that an earlier backend set, and a later one set to something else or removed.
+type Conflict struct {
+	// Field is the value's JSON pointer.
+	Field string
+	// Backend is the name of the earlier one.
+	Backend string
 }
 
 // Fail settles the part by the backend's failure policy. Nothing the backend said counts.
@@ -42,7 +57,7 @@ func (p *Part) Fail(cause outcome.Cause, err error) {
 		p.Outcome = gatewayv1.Outcome_OUTCOME_FAILED
 	}
 	p.Failure = outcome.New(cause, err)
-	p.Ops, p.Denials, p.Warnings, p.Audit = nil, nil, nil, nil
+	p.Ops, p.Fields, p.Conflicts, p.Denials, p.Warnings, p.Audit = nil, nil, nil, nil, nil, nil
 }
 
 // Final tells whether nothing after the part can change the verdict of a mutating review.
@@ -60,6 +75,11 @@ func (p *Part) Step() *gatewayv1.Step {
 		Warnings:   p.Warnings,
 		Peer:       p.Peer,
 		Duration:   durationpb.New(p.Duration),
+		Changed:    p.Fields,
+		Asked:      int32(min(p.Asked, math.MaxInt32)),
+	}
+	for _, conflict := range p.Conflicts {
+		step.Conflicts = append(step.Conflicts, &gatewayv1.Conflict{Field: conflict.Field, Overruled: conflict.Backend})
 	}
 	if p.Failure != nil {
 		step.Error = p.Failure.Error()

@@ -10,10 +10,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
-	gatewayv1 "github.com/gatefold/gatefold/proto/gen/gatefold/gateway/v1"
 
 	"github.com/gatefold/gatefold/gateway/internal/fold"
-	"github.com/gatefold/gatefold/gateway/internal/outcome"
 	"github.com/gatefold/gatefold/gateway/internal/route"
 )
 
@@ -30,6 +28,8 @@ type Validator interface {
 // Matcher decides whether a backend concerns a request.
 type Matcher interface {
 	Match(ctx context.Context, view *route.View) (bool, error)
+	// ReadsObject tells whether the answer may be another for another object of the same request.
+	ReadsObject() bool
 }
 
 // Observer is told of every backend's part as it ends, from several goroutines at once.
@@ -49,6 +49,8 @@ type Backend struct {
 	Matcher Matcher
 	// Guard says what a mutator may change.
 	Guard fold.Guard
+	// Observed is what a mutator's answer depends on.
+	Observed fold.Observed
 	// Mutator or Validator asks it; the other is nil.
 	Mutator   Mutator
 	Validator Validator
@@ -69,20 +71,18 @@ type Pipeline struct {
 	Observer Observer
 }
 
-// match settles the part when the backend is not to be asked, and reports whether it is.
-func (p *Pipeline) match(ctx context.Context, backend *Backend, part *fold.Part, view *route.View) bool {
+// Record is what became of a review: a part for each backend of the plan, in its order.
+type Record struct {
+	Parts []*fold.Part
+	// Rounds is how many times mutators had to be waited for one after another.
+	Rounds int
+}
+
+// match tells whether a backend is to be asked about what view shows.
+func (p *Pipeline) match(ctx context.Context, backend *Backend, view *route.View) (bool, error) {
 	ctx, span := p.Tracer.Start(ctx, "route "+backend.Name)
 	defer span.End()
 	matches, err := backend.Matcher.Match(ctx, view)
 	span.SetAttributes(attribute.Bool("gatefold.matched", matches))
-	switch {
-	case err != nil:
-		part.Fail(outcome.Undecided, err)
-		return false
-	case !matches:
-		part.Outcome = gatewayv1.Outcome_OUTCOME_NOT_MATCHED
-		return false
-	default:
-		return true
-	}
+	return matches, err
 }

@@ -1,6 +1,8 @@
 package pipeline
 
 import (
+	"time"
+
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
@@ -8,9 +10,10 @@ import (
 	"github.com/gatefold/gatefold/gateway/internal/fold"
 )
 
-// endSpan records a backend's part on its span. Values stay out of traces: they may be secrets.
-func endSpan(span trace.Span, part *fold.Part) {
-	defer span.End()
+// endSpan records a backend's part on the span of the call that settled it, and ends the span at the time of
+// the answer. Values stay out of traces: they may be secrets.
+func endSpan(span trace.Span, part *fold.Part, at time.Time) {
+	defer span.End(trace.WithTimestamp(at))
 	if !span.IsRecording() {
 		return
 	}
@@ -21,12 +24,12 @@ func endSpan(span trace.Span, part *fold.Part) {
 	if part.Peer != "" {
 		span.SetAttributes(attribute.String("gatefold.backend.peer", part.Peer))
 	}
-	if len(part.Ops) > 0 {
-		changed := make([]string, len(part.Ops))
-		for i, op := range part.Ops {
-			changed[i] = op.GetPath()
-		}
-		span.SetAttributes(attribute.StringSlice("gatefold.changed", changed))
+	if len(part.Fields) > 0 {
+		span.SetAttributes(attribute.StringSlice("gatefold.changed", part.Fields))
+	}
+	for _, conflict := range part.Conflicts {
+		span.AddEvent("conflict", trace.WithAttributes(
+			attribute.String("gatefold.field", conflict.Field), attribute.String("gatefold.overruled", conflict.Backend)))
 	}
 	for _, denial := range part.Denials {
 		span.AddEvent("denied", trace.WithAttributes(attribute.String("gatefold.denial", denial.GetMessage())))

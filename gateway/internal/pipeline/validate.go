@@ -16,14 +16,21 @@ import (
 
 // Validate asks all the validators that match at once, and waits for every answer, so that the user
 // learns of everything that is wrong in one go. Parts are in the order of the plan.
-func (p *Pipeline) Validate(ctx context.Context, plan *Plan, req *admissionv1.AdmissionRequest, namespaces route.Namespaces) []*fold.Part {
+func (p *Pipeline) Validate(ctx context.Context, plan *Plan, req *admissionv1.AdmissionRequest, namespaces route.Namespaces) *Record {
 	parts := make([]*fold.Part, len(plan.Validators))
 	view := route.NewView(req, namespaces)
 	var waiting sync.WaitGroup
 	for i, backend := range plan.Validators {
 		part := &fold.Part{Backend: backend.Name, Required: backend.Required}
 		parts[i] = part
-		if !p.match(ctx, backend, part, view) {
+		matches, err := p.match(ctx, backend, view)
+		if err != nil {
+			part.Fail(outcome.Undecided, err)
+		}
+		if !matches {
+			if err == nil {
+				part.Outcome = gatewayv1.Outcome_OUTCOME_NOT_MATCHED
+			}
 			p.Observer.Part(ctx, part)
 			continue
 		}
@@ -39,7 +46,7 @@ func (p *Pipeline) Validate(ctx context.Context, plan *Plan, req *admissionv1.Ad
 		})
 	}
 	waiting.Wait()
-	return parts
+	return &Record{Parts: parts}
 }
 
 // validate asks one validator and settles its part.
@@ -51,11 +58,11 @@ func (p *Pipeline) validate(ctx context.Context, backend *Backend, part *fold.Pa
 	}
 	defer cancel()
 	ctx, span := p.Tracer.Start(ctx, "validate "+backend.Name)
-	defer func() { endSpan(span, part) }()
+	defer func() { endSpan(span, part, time.Now()) }()
 
 	start := time.Now()
 	resp, peer, err := backend.Validator.Validate(ctx, &admissionv1.ValidateRequest{Handler: backend.Handler, Request: req})
-	part.Duration, part.Peer = time.Since(start), peer
+	part.Duration, part.Peer, part.Asked = time.Since(start), peer, 1
 	if err != nil {
 		part.Fail(outcome.Of(err), err)
 		return

@@ -122,6 +122,12 @@ func (c *Compiler) compileConditions(spec Spec, path *field.Path) (matchconditio
 // NeedsNamespaces tells whether deciding takes a look at the labels of namespaces.
 func (m *Matcher) NeedsNamespaces() bool { return !m.namespaces.Empty() }
 
+// ReadsObject tells whether deciding takes a look at the object itself, so that the answer may be another for
+// another object of the same request. What it takes of a Namespace are its labels.
+func (m *Matcher) ReadsObject() bool {
+	return !m.objects.selector.Empty() || !m.namespaces.Empty() || m.conditions != nil
+}
+
 // Match tells whether the backend concerns the request that view shows. An error means that it could
 // not be decided, which is a failure of the backend and never a reason to skip it.
 func (m *Matcher) Match(ctx context.Context, view *View) (bool, error) {

@@ -510,7 +510,10 @@ type Decision struct {
 	// Every backend that was considered, in the order of the plan.
 	Steps []*Step `protobuf:"bytes,2,rep,name=steps,proto3" json:"steps,omitempty"`
 	// Wall time from decoded request to answer.
-	Duration      *durationpb.Duration `protobuf:"bytes,3,opt,name=duration,proto3" json:"duration,omitempty"`
+	Duration *durationpb.Duration `protobuf:"bytes,3,opt,name=duration,proto3" json:"duration,omitempty"`
+	// How many times mutators had to be waited for one after another: 1 when all of them were asked at once and
+	// no answer had to be asked for again. 0 when nobody was asked, and for validation.
+	Rounds        int32 `protobuf:"varint,4,opt,name=rounds,proto3" json:"rounds,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -566,6 +569,13 @@ func (x *Decision) GetDuration() *durationpb.Duration {
 	return nil
 }
 
+func (x *Decision) GetRounds() int32 {
+	if x != nil {
+		return x.Rounds
+	}
+	return 0
+}
+
 // Step is one backend's part in a decision.
 type Step struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -583,8 +593,14 @@ type Step struct {
 	Warnings []string `protobuf:"bytes,6,rep,name=warnings,proto3" json:"warnings,omitempty"`
 	// The address of the replica that answered, where known.
 	Peer string `protobuf:"bytes,7,opt,name=peer,proto3" json:"peer,omitempty"`
-	// Time between asking and the answer.
-	Duration      *durationpb.Duration `protobuf:"bytes,8,opt,name=duration,proto3" json:"duration,omitempty"`
+	// Time between asking and the answer; of a backend that was asked again, all of it.
+	Duration *durationpb.Duration `protobuf:"bytes,8,opt,name=duration,proto3" json:"duration,omitempty"`
+	// The JSON pointers of what the operations added, replaced or removed. An index is that at the backend's turn.
+	Changed []string `protobuf:"bytes,9,rep,name=changed,proto3" json:"changed,omitempty"`
+	// How often the backend was asked: more than once where an earlier backend changed what its answer was about.
+	Asked int32 `protobuf:"varint,10,opt,name=asked,proto3" json:"asked,omitempty"`
+	// Values of earlier backends that this one set to something else, or removed.
+	Conflicts     []*Conflict `protobuf:"bytes,11,rep,name=conflicts,proto3" json:"conflicts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -675,6 +691,83 @@ func (x *Step) GetDuration() *durationpb.Duration {
 	return nil
 }
 
+func (x *Step) GetChanged() []string {
+	if x != nil {
+		return x.Changed
+	}
+	return nil
+}
+
+func (x *Step) GetAsked() int32 {
+	if x != nil {
+		return x.Asked
+	}
+	return 0
+}
+
+func (x *Step) GetConflicts() []*Conflict {
+	if x != nil {
+		return x.Conflicts
+	}
+	return nil
+}
+
+// Conflict is a value on which two mutators disagree. The later one has its way, as it would if the two
+// were called one after another.
+type Conflict struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The value's JSON pointer.
+	Field string `protobuf:"bytes,1,opt,name=field,proto3" json:"field,omitempty"`
+	// The backend that had set it.
+	Overruled     string `protobuf:"bytes,2,opt,name=overruled,proto3" json:"overruled,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Conflict) Reset() {
+	*x = Conflict{}
+	mi := &file_gatefold_gateway_v1_gateway_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Conflict) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Conflict) ProtoMessage() {}
+
+func (x *Conflict) ProtoReflect() protoreflect.Message {
+	mi := &file_gatefold_gateway_v1_gateway_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Conflict.ProtoReflect.Descriptor instead.
+func (*Conflict) Descriptor() ([]byte, []int) {
+	return file_gatefold_gateway_v1_gateway_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Conflict) GetField() string {
+	if x != nil {
+		return x.Field
+	}
+	return ""
+}
+
+func (x *Conflict) GetOverruled() string {
+	if x != nil {
+		return x.Overruled
+	}
+	return ""
+}
+
 var File_gatefold_gateway_v1_gateway_proto protoreflect.FileDescriptor
 
 const file_gatefold_gateway_v1_gateway_proto_rawDesc = "" +
@@ -714,11 +807,12 @@ const file_gatefold_gateway_v1_gateway_proto_rawDesc = "" +
 	"\amessage\x18\x01 \x01(\tR\amessage\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x12\n" +
 	"\x04code\x18\x03 \x01(\x05R\x04code\x124\n" +
-	"\x06causes\x18\x04 \x03(\v2\x1c.gatefold.admission.v1.CauseR\x06causes\"\x8d\x01\n" +
+	"\x06causes\x18\x04 \x03(\v2\x1c.gatefold.admission.v1.CauseR\x06causes\"\xa5\x01\n" +
 	"\bDecision\x12\x19\n" +
 	"\btrace_id\x18\x01 \x01(\tR\atraceId\x12/\n" +
 	"\x05steps\x18\x02 \x03(\v2\x19.gatefold.gateway.v1.StepR\x05steps\x125\n" +
-	"\bduration\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\bduration\"\xd5\x02\n" +
+	"\bduration\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\bduration\x12\x16\n" +
+	"\x06rounds\x18\x04 \x01(\x05R\x06rounds\"\xc2\x03\n" +
 	"\x04Step\x12\x18\n" +
 	"\abackend\x18\x01 \x01(\tR\abackend\x126\n" +
 	"\aoutcome\x18\x02 \x01(\x0e2\x1c.gatefold.gateway.v1.OutcomeR\aoutcome\x12\x14\n" +
@@ -729,7 +823,14 @@ const file_gatefold_gateway_v1_gateway_proto_rawDesc = "" +
 	"\adenials\x18\x05 \x03(\v2\x1d.gatefold.admission.v1.DenialR\adenials\x12\x1a\n" +
 	"\bwarnings\x18\x06 \x03(\tR\bwarnings\x12\x12\n" +
 	"\x04peer\x18\a \x01(\tR\x04peer\x125\n" +
-	"\bduration\x18\b \x01(\v2\x19.google.protobuf.DurationR\bduration*\xb7\x01\n" +
+	"\bduration\x18\b \x01(\v2\x19.google.protobuf.DurationR\bduration\x12\x18\n" +
+	"\achanged\x18\t \x03(\tR\achanged\x12\x14\n" +
+	"\x05asked\x18\n" +
+	" \x01(\x05R\x05asked\x12;\n" +
+	"\tconflicts\x18\v \x03(\v2\x1d.gatefold.gateway.v1.ConflictR\tconflicts\">\n" +
+	"\bConflict\x12\x14\n" +
+	"\x05field\x18\x01 \x01(\tR\x05field\x12\x1c\n" +
+	"\toverruled\x18\x02 \x01(\tR\toverruled*\xb7\x01\n" +
 	"\aOutcome\x12\x17\n" +
 	"\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13OUTCOME_NOT_MATCHED\x10\x01\x12\x13\n" +
@@ -757,7 +858,7 @@ func file_gatefold_gateway_v1_gateway_proto_rawDescGZIP() []byte {
 }
 
 var file_gatefold_gateway_v1_gateway_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_gatefold_gateway_v1_gateway_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_gatefold_gateway_v1_gateway_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_gatefold_gateway_v1_gateway_proto_goTypes = []any{
 	(Outcome)(0),                // 0: gatefold.gateway.v1.Outcome
 	(*MutateRequest)(nil),       // 1: gatefold.gateway.v1.MutateRequest
@@ -768,39 +869,41 @@ var file_gatefold_gateway_v1_gateway_proto_goTypes = []any{
 	(*Status)(nil),              // 6: gatefold.gateway.v1.Status
 	(*Decision)(nil),            // 7: gatefold.gateway.v1.Decision
 	(*Step)(nil),                // 8: gatefold.gateway.v1.Step
-	nil,                         // 9: gatefold.gateway.v1.Review.AuditAnnotationsEntry
-	(*v1.AdmissionRequest)(nil), // 10: gatefold.admission.v1.AdmissionRequest
-	(*v1.PatchOperation)(nil),   // 11: gatefold.admission.v1.PatchOperation
-	(*v1.Cause)(nil),            // 12: gatefold.admission.v1.Cause
-	(*durationpb.Duration)(nil), // 13: google.protobuf.Duration
-	(*v1.Denial)(nil),           // 14: gatefold.admission.v1.Denial
+	(*Conflict)(nil),            // 9: gatefold.gateway.v1.Conflict
+	nil,                         // 10: gatefold.gateway.v1.Review.AuditAnnotationsEntry
+	(*v1.AdmissionRequest)(nil), // 11: gatefold.admission.v1.AdmissionRequest
+	(*v1.PatchOperation)(nil),   // 12: gatefold.admission.v1.PatchOperation
+	(*v1.Cause)(nil),            // 13: gatefold.admission.v1.Cause
+	(*durationpb.Duration)(nil), // 14: google.protobuf.Duration
+	(*v1.Denial)(nil),           // 15: gatefold.admission.v1.Denial
 }
 var file_gatefold_gateway_v1_gateway_proto_depIdxs = []int32{
-	10, // 0: gatefold.gateway.v1.MutateRequest.request:type_name -> gatefold.admission.v1.AdmissionRequest
+	11, // 0: gatefold.gateway.v1.MutateRequest.request:type_name -> gatefold.admission.v1.AdmissionRequest
 	5,  // 1: gatefold.gateway.v1.MutateResponse.review:type_name -> gatefold.gateway.v1.Review
 	7,  // 2: gatefold.gateway.v1.MutateResponse.decision:type_name -> gatefold.gateway.v1.Decision
-	10, // 3: gatefold.gateway.v1.ValidateRequest.request:type_name -> gatefold.admission.v1.AdmissionRequest
+	11, // 3: gatefold.gateway.v1.ValidateRequest.request:type_name -> gatefold.admission.v1.AdmissionRequest
 	5,  // 4: gatefold.gateway.v1.ValidateResponse.review:type_name -> gatefold.gateway.v1.Review
 	7,  // 5: gatefold.gateway.v1.ValidateResponse.decision:type_name -> gatefold.gateway.v1.Decision
 	6,  // 6: gatefold.gateway.v1.Review.status:type_name -> gatefold.gateway.v1.Status
-	11, // 7: gatefold.gateway.v1.Review.operations:type_name -> gatefold.admission.v1.PatchOperation
-	9,  // 8: gatefold.gateway.v1.Review.audit_annotations:type_name -> gatefold.gateway.v1.Review.AuditAnnotationsEntry
-	12, // 9: gatefold.gateway.v1.Status.causes:type_name -> gatefold.admission.v1.Cause
+	12, // 7: gatefold.gateway.v1.Review.operations:type_name -> gatefold.admission.v1.PatchOperation
+	10, // 8: gatefold.gateway.v1.Review.audit_annotations:type_name -> gatefold.gateway.v1.Review.AuditAnnotationsEntry
+	13, // 9: gatefold.gateway.v1.Status.causes:type_name -> gatefold.admission.v1.Cause
 	8,  // 10: gatefold.gateway.v1.Decision.steps:type_name -> gatefold.gateway.v1.Step
-	13, // 11: gatefold.gateway.v1.Decision.duration:type_name -> google.protobuf.Duration
+	14, // 11: gatefold.gateway.v1.Decision.duration:type_name -> google.protobuf.Duration
 	0,  // 12: gatefold.gateway.v1.Step.outcome:type_name -> gatefold.gateway.v1.Outcome
-	11, // 13: gatefold.gateway.v1.Step.operations:type_name -> gatefold.admission.v1.PatchOperation
-	14, // 14: gatefold.gateway.v1.Step.denials:type_name -> gatefold.admission.v1.Denial
-	13, // 15: gatefold.gateway.v1.Step.duration:type_name -> google.protobuf.Duration
-	1,  // 16: gatefold.gateway.v1.GateService.Mutate:input_type -> gatefold.gateway.v1.MutateRequest
-	3,  // 17: gatefold.gateway.v1.GateService.Validate:input_type -> gatefold.gateway.v1.ValidateRequest
-	2,  // 18: gatefold.gateway.v1.GateService.Mutate:output_type -> gatefold.gateway.v1.MutateResponse
-	4,  // 19: gatefold.gateway.v1.GateService.Validate:output_type -> gatefold.gateway.v1.ValidateResponse
-	18, // [18:20] is the sub-list for method output_type
-	16, // [16:18] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	12, // 13: gatefold.gateway.v1.Step.operations:type_name -> gatefold.admission.v1.PatchOperation
+	15, // 14: gatefold.gateway.v1.Step.denials:type_name -> gatefold.admission.v1.Denial
+	14, // 15: gatefold.gateway.v1.Step.duration:type_name -> google.protobuf.Duration
+	9,  // 16: gatefold.gateway.v1.Step.conflicts:type_name -> gatefold.gateway.v1.Conflict
+	1,  // 17: gatefold.gateway.v1.GateService.Mutate:input_type -> gatefold.gateway.v1.MutateRequest
+	3,  // 18: gatefold.gateway.v1.GateService.Validate:input_type -> gatefold.gateway.v1.ValidateRequest
+	2,  // 19: gatefold.gateway.v1.GateService.Mutate:output_type -> gatefold.gateway.v1.MutateResponse
+	4,  // 20: gatefold.gateway.v1.GateService.Validate:output_type -> gatefold.gateway.v1.ValidateResponse
+	19, // [19:21] is the sub-list for method output_type
+	17, // [17:19] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_gatefold_gateway_v1_gateway_proto_init() }
@@ -814,7 +917,7 @@ func file_gatefold_gateway_v1_gateway_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gatefold_gateway_v1_gateway_proto_rawDesc), len(file_gatefold_gateway_v1_gateway_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   9,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

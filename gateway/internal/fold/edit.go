@@ -1,0 +1,436 @@
+package fold
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
+)
+
+// copyLimit is how much "copy" operations may add in all: kube-apiserver refuses more
+// (k8s.io/apiserver/pkg/server/config.go, JSONPatchMaxCopyBytes).
+const copyLimit = 3 << 20
+
+// ErrStale says that a patch cannot be carried over to the object as it is now, because others have changed
+// the very values that it is about: the mutator has to be asked again.
+var ErrStale = errors.New("other mutators have changed what the patch is about")
+
+// Change is what one mutator's patch makes of an object.
+type Change struct {
+	// Document is the object with the change.
+	Document *Document
+	// Ops are the operations as they apply to the object before the change.
+	Ops []*admissionv1.PatchOperation
+	// Fields are the JSON pointers of what was added, replaced or removed, each once, in that order. An index
+	// is that of the moment; "-" is never among them.
+	Fields []string
+	// Overruled are the values of earlier mutators that are no longer there.
+	Overruled []Overruled
+}
+
+// Overruled is a value that one mutator set and a later one set to something else, or removed.
+type Overruled struct {
+	// Field is the value's JSON pointer.
+	Field string
+	// By is the turn of the mutator that had set it.
+	By int
+}
+
+// Apply applies ops in order, for the mutator whose turn is by, counted from 1. The document itself is not
+// changed.
+//
+// It is RFC 6902 without the places where that and kube-apiserver's library differ: those are errors.
+// Indices are plain decimals within the array, a replaced or removed value must exist, and no member on
+// the way may stand twice. The error is a *PatchError.
+func (d *Document) Apply(ops []*admissionv1.PatchOperation, by int) (*Change, error) {
+	return (&editor{now: d.fork(), by: by}).edit(ops)
+}
+
+// Rebase applies ops, which were made for the document seen, to d, which comes from seen by other mutators'
+// patches. Each operation is carried over to where the value that it names now stands. What the operations
+// rely on must be as it was, or the error is ErrStale:
+//   - a value that is replaced, removed, tested, moved or copied, with everything in it,
+//   - for an element that is inserted, the neighbours it gets; at the end ("-") it has none to rely on,
+//   - for a member that is added, that there is none of its name. Where both have made the same object, as
+//     with the labels of an object that had none, the members are added to the one that is there.
+//
+// A patch that does not even apply to seen is a *PatchError.
+func (d *Document) Rebase(ops []*admissionv1.PatchOperation, seen *Document, by int) (*Change, error) {
+	if seen == d {
+		return d.Apply(ops, by)
+	}
+	return (&editor{now: d.fork(), seen: seen.fork(), by: by}).edit(ops)
+}
+
+// editor applies operations to a document and, where the mutator saw another one, to that one in step, so
+// that every place that an operation names can be looked up there and found again here.
+type editor struct {
+	now    *Document
+	seen   *Document // nil: the mutator saw now
+	by     int
+	change Change
+}
+
+func (e *editor) edit(ops []*admissionv1.PatchOperation) (*Change, error) {
+	e.change.Ops = make([]*admissionv1.PatchOperation, 0, len(ops))
+	for i, op := range ops {
+		if err := e.apply(op); err != nil {
+			if errors.Is(err, ErrStale) {
+				return nil, err
+			}
+			return nil, &PatchError{Index: i, Op: op, Problem: "does not apply", Err: err}
+		}
+	}
+	e.change.Document = e.now
+	return &e.change, nil
+}
+
+func (e *editor) apply(op *admissionv1.PatchOperation) error {
+	switch op.GetOp() {
+	case admissionv1.PatchOp_PATCH_OP_ADD:
+		return e.add(op, &value{raw: string(op.GetValue()), by: e.by})
+	case admissionv1.PatchOp_PATCH_OP_REMOVE:
+		at, err := e.find(op.GetPath())
+		if err != nil {
+			return err
+		}
+		e.overrule(at.path(), at.value, nil)
+		e.remove(at)
+		e.touch(at.path())
+		e.emit(op, at.path(), "")
+		return nil
+	case admissionv1.PatchOp_PATCH_OP_REPLACE:
+		at, err := e.find(op.GetPath())
+		if err != nil {
+			return err
+		}
+		v := &value{raw: string(op.GetValue()), by: e.by}
+		e.overrule(at.path(), at.value, v)
+		e.set(at.holder, func(c content) content { return c.replaced(at.value, v) })
+		e.touch(at.path())
+		e.emit(op, at.path(), "")
+		return nil
+	case admissionv1.PatchOp_PATCH_OP_MOVE:
+		if op.GetPath() == op.GetFrom() || strings.HasPrefix(op.GetPath(), op.GetFrom()+"/") {
+			return fmt.Errorf("%s cannot be moved into itself", op.GetFrom())
+		}
+		from, err := e.find(op.GetFrom())
+		if err != nil {
+			return err
+		}
+		e.remove(from)
+		e.touch(from.path())
+		return e.insert(op, from.value, from.path())
+	case admissionv1.PatchOp_PATCH_OP_COPY:
+		from, err := e.find(op.GetFrom())
+		if err != nil {
+			return err
+		}
+		data := e.now.append(nil, from.value)
+		if e.now.copied += len(data); e.now.copied > copyLimit {
+			return fmt.Errorf("the patch copies more than %d bytes", copyLimit)
+		}
+		return e.insert(op, &value{raw: string(data), by: e.by}, from.path())
+	case admissionv1.PatchOp_PATCH_OP_TEST:
+		at, err := e.find(op.GetPath())
+		if err != nil {
+			return err
+		}
+		same, err := e.now.equal(at.value, &value{raw: string(op.GetValue())})
+		if err == nil && !same {
+			err = errors.New("the value there is another")
+		}
+		if err == nil {
+			e.emit(op, at.path(), "")
+		}
+		return err
+	default:
+		return errors.New("it is no operation of RFC 6902")
+	}
+}
+
+// place is where something stands in the document as it is now.
+type place struct {
+	holder *value // the object or array
+	parent string // its pointer
+	token  string // unescaped, as the mutator wrote it
+	at     string // the same as it is now, escaped
+	value  *value // what stands there; nil where nothing needs to
+}
+
+func (p place) path() string { return p.parent + "/" + p.at }
+
+// view is the document that the mutator saw.
+func (e *editor) view() *Document {
+	if e.seen != nil {
+		return e.seen
+	}
+	return e.now
+}
+
+// holder looks up what holds the place at pointer, and finds it again in the document as it is now.
+func (e *editor) holder(pointer string) (place, error) {
+	path, err := parse(pointer)
+	if err != nil {
+		return place{}, err
+	}
+	last := len(path) - 1
+	at := place{holder: e.now.root, token: path[last], at: escape(path[last])}
+	if e.seen == nil {
+		at.parent = pointer[:strings.LastIndexByte(pointer, '/')]
+	}
+	for i, token := range path[:last] {
+		next, err := e.view().child(at.holder, token)
+		if err != nil {
+			return place{}, fmt.Errorf("/%s: %w", strings.Join(path[:i+1], "/"), err)
+		}
+		if e.seen != nil {
+			token, ok := e.now.place(at.holder, next)
+			if !ok {
+				return place{}, ErrStale
+			}
+			at.parent += "/" + token
+		}
+		at.holder = next
+	}
+	return at, nil
+}
+
+// place returns the token under which v stands in holder, escaped; false when it does not.
+func (d *Document) place(holder, v *value) (string, bool) {
+	c, err := d.content(holder)
+	if err != nil {
+		return "", false
+	}
+	return c.place(v)
+}
+
+// find returns the place of a value that must exist, and must be what the mutator saw, with everything in it.
+func (e *editor) find(pointer string) (place, error) {
+	at, err := e.holder(pointer)
+	if err != nil {
+		return at, err
+	}
+	if at.value, err = e.view().child(at.holder, at.token); err != nil {
+		return at, fmt.Errorf("%s: %w", pointer, err)
+	}
+	if e.seen == nil {
+		return at, nil
+	}
+	token, ok := e.now.place(at.holder, at.value)
+	if !ok || !unchanged(at.value, e.seen, e.now) {
+		return at, ErrStale
+	}
+	at.at = token
+	return at, nil
+}
+
+// add adds v, or its members where somebody else has made the object that was to hold them.
+func (e *editor) add(op *admissionv1.PatchOperation, v *value) error {
+	if e.seen != nil {
+		if done, err := e.join(op, v); done || err != nil {
+			return err
+		}
+	}
+	return e.insert(op, v, "")
+}
+
+// join carries over the making of an object or an empty array that another mutator has made too. It reports
+// whether that is what op is. From then on the two are one: what the mutator puts into its own goes there.
+func (e *editor) join(op *admissionv1.PatchOperation, v *value) (bool, error) {
+	at, err := e.holder(op.GetPath())
+	if err != nil {
+		return false, err
+	}
+	before, err := e.seen.content(at.holder)
+	if err != nil || before.form != object || before.at(at.token) != nil {
+		return false, err
+	}
+	now, err := e.now.content(at.holder)
+	if err != nil {
+		return false, err
+	}
+	theirs := now.at(at.token)
+	if theirs == nil {
+		return false, nil
+	}
+	there, err := e.now.content(theirs)
+	if err != nil {
+		return false, ErrStale
+	}
+	ours, err := v.open()
+	if err != nil || ours.form != there.form || len(ours.elements) > 0 {
+		return false, ErrStale // where a first element goes in a list that has some by now, only the mutator knows
+	}
+	if e.seen.edited[at.holder], err = before.with(at.token, theirs); err != nil {
+		return false, err
+	}
+	e.seen.edited[theirs] = content{form: ours.form}
+	for _, m := range ours.members {
+		if err := e.add(&admissionv1.PatchOperation{
+			Op: admissionv1.PatchOp_PATCH_OP_ADD, Path: op.GetPath() + "/" + escape(m.name), Value: []byte(m.value.raw),
+		}, m.value); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// insert puts v where op says: a member is set, an element inserted. from is where v comes from, if it is
+// moved or copied.
+func (e *editor) insert(op *admissionv1.PatchOperation, v *value, from string) error {
+	at, err := e.holder(op.GetPath())
+	if err != nil {
+		return err
+	}
+	before, err := e.view().content(at.holder)
+	if err != nil {
+		return err
+	}
+	now := before
+	if e.seen != nil {
+		if now, err = e.now.content(at.holder); err != nil {
+			return ErrStale
+		}
+	}
+	if before.form == object {
+		return e.insertMember(op, at, before, now, v, from)
+	}
+	i, j, err := position(at.token, before, now)
+	if err != nil {
+		return err
+	}
+	if e.seen != nil {
+		e.seen.edited[at.holder] = before.inserted(i, v)
+	}
+	e.now.edited[at.holder] = now.inserted(j, v)
+	at.at = strconv.Itoa(j)
+	e.touch(at.path())
+	if at.token == end {
+		at.at = end
+	}
+	e.emit(op, at.path(), from)
+	return nil
+}
+
+func (e *editor) insertMember(op *admissionv1.PatchOperation, at place, before, now content, v *value, from string) error {
+	if _, err := before.find(at.token); err != nil {
+		return err
+	}
+	was, is := before.at(at.token), now.at(at.token)
+	if e.seen != nil && (was != is || was != nil && !unchanged(was, e.seen, e.now)) {
+		return ErrStale
+	}
+	e.overrule(at.path(), is, v)
+	var err error
+	if e.seen != nil {
+		if e.seen.edited[at.holder], err = before.with(at.token, v); err != nil {
+			return err
+		}
+	}
+	if e.now.edited[at.holder], err = now.with(at.token, v); err != nil {
+		return err
+	}
+	e.touch(at.path())
+	e.emit(op, at.path(), from)
+	return nil
+}
+
+// position returns the index before which an element is inserted, in the list that the mutator saw and in
+// the list as it is now: between the same two neighbours, or at the same end.
+func position(token string, before, now content) (i, j int, err error) {
+	if token == end {
+		return len(before.elements), len(now.elements), nil
+	}
+	if i, err = index(token, len(before.elements)); err != nil {
+		return 0, 0, err
+	}
+	j = 0
+	if i > 0 {
+		j = slices.Index(now.elements, before.elements[i-1]) + 1
+		if j == 0 {
+			return 0, 0, ErrStale
+		}
+	}
+	atEnd := i == len(before.elements)
+	if atEnd != (j == len(now.elements)) || !atEnd && now.elements[j] != before.elements[i] {
+		return 0, 0, ErrStale
+	}
+	return i, j, nil
+}
+
+// end is the token for the place behind the last element of an array.
+const end = "-"
+
+func (e *editor) remove(at place) {
+	e.set(at.holder, func(c content) content { return c.without(at.value) })
+}
+
+// set changes what holder holds, here and in the document that the mutator saw.
+func (e *editor) set(holder *value, change func(content) content) {
+	for _, d := range []*Document{e.now, e.seen} {
+		if d == nil {
+			continue
+		}
+		c, err := d.content(holder)
+		if err == nil { // it was looked into before
+			d.edited[holder] = change(c)
+		}
+	}
+}
+
+// touch records that an operation changed what stands at these pointers.
+func (e *editor) touch(fields ...string) {
+	for _, field := range fields {
+		if !slices.Contains(e.change.Fields, field) {
+			e.change.Fields = append(e.change.Fields, field)
+		}
+	}
+}
+
+// emit records an operation as it applies to the document as it is now.
+func (e *editor) emit(op *admissionv1.PatchOperation, path, from string) {
+	if path != op.GetPath() || from != op.GetFrom() {
+		op = &admissionv1.PatchOperation{Op: op.GetOp(), Path: path, From: from, Value: op.GetValue()}
+	}
+	e.change.Ops = append(e.change.Ops, op)
+}
+
+// overrule notes which values of other mutators are lost when v takes the place of old; v is nil for none.
+func (e *editor) overrule(path string, old, v *value) {
+	if old == nil {
+		return
+	}
+	theirs := old.by != 0 && old.by != e.by
+	held, ok := e.now.edited[old]
+	if !ok {
+		held = old.parts // nobody has changed what nobody has looked into
+	}
+	if theirs && held.form == scalar {
+		held = e.now.held(old)
+	}
+	next := e.now.held(v)
+	switch held.form {
+	case object:
+		for _, m := range held.members {
+			e.overrule(path+"/"+escape(m.name), m.value, next.at(m.name))
+		}
+	case array:
+		for i, element := range held.elements {
+			text := string(e.now.append(nil, element))
+			kept := slices.IndexFunc(next.elements, func(n *value) bool { return n.raw == text })
+			var by *value
+			if kept >= 0 {
+				by = next.elements[kept]
+			}
+			e.overrule(path+"/"+strconv.Itoa(i), element, by)
+		}
+	default:
+		if theirs && (v == nil || v.raw != old.raw) {
+			e.change.Overruled = append(e.change.Overruled, Overruled{Field: path, By: old.by})
+		}
+	}
+}
