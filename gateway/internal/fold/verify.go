@@ -3,6 +3,7 @@ package fold
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -23,23 +24,31 @@ const objectLimit = 3 << 20 / 2
 // (k8s.io/apiserver/pkg/admission/plugin/webhook/mutating/dispatcher.go). The error, a *PatchError, comes with
 // the index of the first part that makes the object unusable.
 func Verify(req *admissionv1.AdmissionRequest, parts []*Part) (culprit int, err error) {
+	ops := operations(parts)
+	if verify(req, ops) == nil {
+		return 0, nil
+	}
+	for i, part := range parts { // mistakes are rare, so finding whose it was may cost
+		before := operations(parts[:i])
+		err := verify(req, slices.Concat(before, part.Ops))
+		if err == nil {
+			continue
+		}
+		// What one operation spoils, a later one may mend: it is the last one after which it stays spoiled.
+		j := len(part.Ops) - 1
+		for ; j > 0 && verify(req, slices.Concat(before, part.Ops[:j])) != nil; j-- {
+		}
+		return i, &PatchError{Index: j, Op: part.Ops[j], Err: err}
+	}
+	return 0, nil
+}
+
+func operations(parts []*Part) []*admissionv1.PatchOperation {
 	var ops []*admissionv1.PatchOperation
 	for _, part := range parts {
 		ops = append(ops, part.Ops...)
 	}
-	if err := verify(req, ops); err == nil {
-		return 0, nil
-	}
-	var before []*admissionv1.PatchOperation // mistakes are rare, so finding whose it was may cost
-	for i, part := range parts {
-		for j, op := range part.Ops {
-			before = append(before, op)
-			if err := verify(req, before); err != nil {
-				return i, &PatchError{Index: j, Op: op, Err: err}
-			}
-		}
-	}
-	return 0, nil
+	return ops
 }
 
 func verify(req *admissionv1.AdmissionRequest, ops []*admissionv1.PatchOperation) error {
