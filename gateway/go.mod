@@ -3,6 +3,7 @@ module github.com/gatefold/gatefold/gateway
 go 1.26.0
 
 require (
+	github.com/failsafe-go/failsafe-go v0.9.8
 	github.com/gatefold/gatefold/proto v0.0.0
 	github.com/gatefold/gatefold/sdk v0.0.0
 	github.com/go-json-experiment/json v1.27.2
@@ -32,6 +33,7 @@ require (
 	cel.dev/expr v0.25.3 // indirect
 	github.com/antlr4-go/antlr/v4 v4.13.1 // indirect
 	github.com/beorn7/perks v1.0.1 // indirect
+	github.com/bits-and-blooms/bitset v1.24.4 // indirect
 	github.com/blang/semver/v4 v4.0.0 // indirect
 	github.com/cenkalti/backoff/v5 v5.0.3 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect

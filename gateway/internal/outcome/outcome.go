@@ -31,6 +31,8 @@ const (
 	BackendError Cause = "backend_error" // the backend answered that it failed
 	BadPatch     Cause = "bad_patch"     // the patch does not apply, or goes where it may not
 	Undecided    Cause = "undecided"     // selectors or conditions could not be evaluated
+	Busy         Cause = "busy"          // as many calls were under way as the backend may have
+	BreakerOpen  Cause = "breaker_open"  // the backend was not asked, because it did not answer lately
 )
 
 // row is how a cause is answered: by the gate's gRPC API, and by its HTTPS face.
@@ -66,6 +68,8 @@ var table = map[Cause]row{
 	BackendError: {codes.Internal, http.StatusInternalServerError, false},
 	BadPatch:     {codes.Internal, http.StatusInternalServerError, false},
 	Undecided:    {codes.Internal, http.StatusInternalServerError, false},
+	Busy:         {codes.Internal, http.StatusInternalServerError, false},
+	BreakerOpen:  {codes.Internal, http.StatusInternalServerError, false},
 }
 
 // statusClientClosedRequest is nginx's word for a client that is gone; it only shows in metrics.

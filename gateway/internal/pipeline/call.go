@@ -44,7 +44,7 @@ func (c *call) over() bool {
 // time, is not asked again for the sake of order.
 func (c *call) settled() bool {
 	return c.err != nil && slices.Contains(
-		[]outcome.Cause{outcome.Unreachable, outcome.Timeout, outcome.NoTime, outcome.Canceled}, outcome.Of(c.err))
+		[]outcome.Cause{outcome.Unreachable, outcome.Timeout, outcome.NoTime, outcome.Busy, outcome.BreakerOpen, outcome.Canceled}, outcome.Of(c.err))
 }
 
 // ask asks one mutator about the object as it is now, in a goroutine that f.calls counts.
