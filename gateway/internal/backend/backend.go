@@ -16,6 +16,7 @@ import (
 	_ "google.golang.org/grpc/health" // client-side health checks, named by serviceConfig
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/resolver"
 
 	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
 	"github.com/gatefold/gatefold/sdk"
@@ -53,8 +54,10 @@ const (
 
 // Config says how a backend is reached.
 type Config struct {
-	// Target is a gRPC target, such as dns:///host:9443.
+	// Target is a gRPC target, such as dns:///host:9443; what schemes there are is said by Resolvers.
 	Target string
+	// Resolvers find the replicas of targets of their schemes, instead of gRPC's own resolvers.
+	Resolvers []resolver.Builder
 	// Credentials make the connection safe; nil: plain text.
 	Credentials credentials.TransportCredentials
 	// Dial connects instead of the network, for a backend in the same process; nil: the network.
@@ -81,6 +84,7 @@ func Dial(cfg Config) (*Client, error) {
 	}
 	options := []grpc.DialOption{
 		grpc.WithTransportCredentials(transport),
+		grpc.WithResolvers(cfg.Resolvers...),
 		grpc.WithDisableServiceConfig(),
 		grpc.WithDefaultServiceConfig(fmt.Sprintf(serviceConfig, cfg.WaitForReady)),
 		grpc.WithNoProxy(),
