@@ -25,7 +25,7 @@ func (b *Backend) validateEndpoint(path *field.Path) field.ErrorList {
 		return field.ErrorList{field.Invalid(endpoint, b.Endpoint,
 			"must be k8s:///SERVICE.NAMESPACE:PORT, PORT being the number that the replicas listen on, or its name in the Service")}
 	case ofDNS(b.Endpoint) && !hasPort(b.Endpoint):
-		return field.ErrorList{field.Invalid(endpoint, b.Endpoint, "has no port; write a target such as dns:///host:9443")}
+		return field.ErrorList{field.Invalid(endpoint, b.Endpoint, "must have a port; write a target such as dns:///host:9443")}
 	case strings.HasPrefix(b.Endpoint, "inproc://"):
 		return nil
 	case b.TLS == nil:
