@@ -27,7 +27,8 @@ import (
 //   - round_robin over all addresses, of those that gRPC health says are serving; a process without the
 //     health service counts as serving.
 //   - UNAVAILABLE, which says that no replica has begun to answer, is tried again twice. Backends are
-//     idempotent per uid, and retryThrottling ends retries when a tenth of the calls fail.
+//     idempotent per uid, and retryThrottling ends retries when a tenth of the calls fail. Half of its
+//     tokens can be spent at once, so a replica may die with 500 calls in flight; more tokens gRPC has not.
 const serviceConfig = `{
   "loadBalancingConfig": [{"round_robin": {}}],
   "healthCheckConfig": {"serviceName": ""},
@@ -40,7 +41,7 @@ const serviceConfig = `{
       "retryableStatusCodes": ["UNAVAILABLE"]
     }
   }],
-  "retryThrottling": {"maxTokens": 100, "tokenRatio": 0.1}
+  "retryThrottling": {"maxTokens": 1000, "tokenRatio": 0.1}
 }`
 
 const (
