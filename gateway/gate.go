@@ -73,7 +73,7 @@ func New(_ context.Context, opts Options) (*Gate, error) {
 		namespaces: &namespaces{state},
 		telemetry:  tel,
 		recorder:   recorder,
-		builder:    newBuilder(opts.DialInproc, tel, state.Known()),
+		builder:    newBuilder(opts.DialInproc, tel, state),
 		onDecision: opts.OnDecision,
 	}
 	g.pipeline = &pipeline.Pipeline{

@@ -9,8 +9,10 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/grpc/resolver"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	"github.com/gatefold/gatefold/sdk/cluster"
 	sdkconfig "github.com/gatefold/gatefold/sdk/config"
 	"github.com/gatefold/gatefold/sdk/telemetry"
 	"github.com/gatefold/gatefold/sdk/tlsfile"
@@ -19,6 +21,7 @@ import (
 	"github.com/gatefold/gatefold/gateway/internal/config"
 	"github.com/gatefold/gatefold/gateway/internal/fold"
 	"github.com/gatefold/gatefold/gateway/internal/pipeline"
+	"github.com/gatefold/gatefold/gateway/internal/resolve"
 	"github.com/gatefold/gatefold/gateway/internal/route"
 )
 
@@ -29,10 +32,11 @@ const lingering = 35 * time.Second
 // builder makes plans of configurations. Clients are kept from one plan to the next, so that a reload
 // costs no connection that it does not change.
 type builder struct {
-	dialInproc   func(context.Context, Backend) (net.Conn, error)
-	telemetry    *telemetry.Telemetry
-	knowsCluster bool
-	compiler     *route.Compiler
+	dialInproc func(context.Context, Backend) (net.Conn, error)
+	telemetry  *telemetry.Telemetry
+	cluster    *cluster.Cluster
+	resolvers  []resolver.Builder
+	compiler   *route.Compiler
 
 	mu        sync.Mutex
 	clients   map[endpoint]*client
@@ -53,14 +57,19 @@ type client struct {
 	stop func()
 }
 
-func newBuilder(dialInproc func(context.Context, Backend) (net.Conn, error), tel *telemetry.Telemetry, knowsCluster bool) *builder {
+func newBuilder(dialInproc func(context.Context, Backend) (net.Conn, error), tel *telemetry.Telemetry, state *cluster.Cluster) *builder {
+	resolvers := []resolver.Builder{resolve.DNS(resolve.DNSConfig{Logger: tel.Logger})}
+	if state.Client != nil {
+		resolvers = append(resolvers, resolve.EndpointSlices(state.Client, tel.Logger))
+	}
 	return &builder{
-		dialInproc:   dialInproc,
-		telemetry:    tel,
-		knowsCluster: knowsCluster,
-		compiler:     route.NewCompiler(),
-		clients:      map[endpoint]*client{},
-		lingering:    map[*client]*time.Timer{},
+		dialInproc: dialInproc,
+		telemetry:  tel,
+		cluster:    state,
+		resolvers:  resolvers,
+		compiler:   route.NewCompiler(),
+		clients:    map[endpoint]*client{},
+		lingering:  map[*client]*time.Timer{},
 	}
 }
 
@@ -72,7 +81,7 @@ func (b *builder) build(cfg *Config) (*pipeline.Plan, error) {
 		return nil, errs.ToAggregate()
 	}
 	for i := range matchers {
-		if matchers[i].NeedsNamespaces() && !b.knowsCluster {
+		if matchers[i].NeedsNamespaces() && !b.cluster.Known() {
 			return nil, fmt.Errorf("%w: backend %q has a namespaceSelector, but this gate knows no namespaces: start it with --kubeconfig or --objects, or in a cluster",
 				sdkconfig.ErrUnusable, cfg.Backends[i].Name)
 		}
@@ -149,11 +158,13 @@ func (b *builder) client(spec *Backend, used map[endpoint]bool) (*client, error)
 	if existing := b.clients[key]; existing != nil {
 		return existing, nil
 	}
-	cfg := backend.Config{Target: spec.Endpoint, WaitForReady: spec.Required(), Telemetry: b.telemetry}
+	cfg := backend.Config{Target: spec.Endpoint, Resolvers: b.resolvers, WaitForReady: spec.Required(), Telemetry: b.telemetry}
 	stop := func() {}
 	switch {
 	case inproc && b.dialInproc == nil:
 		return nil, fmt.Errorf("%w: endpoint %s is in the same process, and this gate runs alone; write a gRPC target such as dns:///host:9443", sdkconfig.ErrUnusable, spec.Endpoint)
+	case config.OfService(spec.Endpoint) && b.cluster.Client == nil:
+		return nil, fmt.Errorf("%w: endpoint %s is a service in the cluster, but this gate has no cluster to look it up in: start it with --kubeconfig, or in a cluster", sdkconfig.ErrUnusable, spec.Endpoint)
 	case inproc:
 		cfg.Dial = func(ctx context.Context) (net.Conn, error) { return b.dialInproc(ctx, *spec) }
 	case spec.TLS.Mode != sdkconfig.None:

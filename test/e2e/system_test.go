@@ -18,6 +18,7 @@ func TestSystem(t *testing.T) {
 		{"an optional backend that is down is a warning", testOptionalBackendDown},
 		{"a required mutator that is down is an error", testRequiredMutatorDown},
 		{"a required validator that is down is an error", testRequiredValidatorDown},
+		{"a service without ready endpoints is an error that says so", testUnreadyService},
 		{"an error falls under the failure policy of the registration", testErrorUnderIgnore},
 		{"a custom resource keeps every value", testBytes},
 		{"a patch that cannot be meant is its backend's failure", testRoguePatch},

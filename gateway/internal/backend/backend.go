@@ -16,6 +16,7 @@ import (
 	_ "google.golang.org/grpc/health" // client-side health checks, named by serviceConfig
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/resolver"
 
 	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
 	"github.com/gatefold/gatefold/sdk"
@@ -26,7 +27,8 @@ import (
 //   - round_robin over all addresses, of those that gRPC health says are serving; a process without the
 //     health service counts as serving.
 //   - UNAVAILABLE, which says that no replica has begun to answer, is tried again twice. Backends are
-//     idempotent per uid, and retryThrottling ends retries when a tenth of the calls fail.
+//     idempotent per uid, and retryThrottling ends retries when a tenth of the calls fail. Half of its
+//     tokens can be spent at once, so a replica may die with 500 calls in flight; more tokens gRPC has not.
 const serviceConfig = `{
   "loadBalancingConfig": [{"round_robin": {}}],
   "healthCheckConfig": {"serviceName": ""},
@@ -39,7 +41,7 @@ const serviceConfig = `{
       "retryableStatusCodes": ["UNAVAILABLE"]
     }
   }],
-  "retryThrottling": {"maxTokens": 100, "tokenRatio": 0.1}
+  "retryThrottling": {"maxTokens": 1000, "tokenRatio": 0.1}
 }`
 
 const (
@@ -53,8 +55,10 @@ const (
 
 // Config says how a backend is reached.
 type Config struct {
-	// Target is a gRPC target, such as dns:///host:9443.
+	// Target is a gRPC target, such as dns:///host:9443; what schemes there are is said by Resolvers.
 	Target string
+	// Resolvers find the replicas of targets of their schemes, instead of gRPC's own resolvers.
+	Resolvers []resolver.Builder
 	// Credentials make the connection safe; nil: plain text.
 	Credentials credentials.TransportCredentials
 	// Dial connects instead of the network, for a backend in the same process; nil: the network.
@@ -81,6 +85,7 @@ func Dial(cfg Config) (*Client, error) {
 	}
 	options := []grpc.DialOption{
 		grpc.WithTransportCredentials(transport),
+		grpc.WithResolvers(cfg.Resolvers...),
 		grpc.WithDisableServiceConfig(),
 		grpc.WithDefaultServiceConfig(fmt.Sprintf(serviceConfig, cfg.WaitForReady)),
 		grpc.WithNoProxy(),

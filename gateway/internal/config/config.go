@@ -56,7 +56,9 @@ type Backend struct {
 	Name string `json:"name"`
 	// Type is Mutator or Validator.
 	Type string `json:"type"`
-	// Endpoint is a gRPC target such as dns:///host:9443, or inproc://NAME in the all-in-one.
+	// Endpoint is where the replicas are: dns:///host:9443 for all addresses of a name, which is looked
+	// up all the time; k8s:///SERVICE.NAMESPACE:PORT for the ready endpoints of a Service, PORT being
+	// the number that they listen on or its name in the Service; inproc://NAME in the all-in-one.
 	Endpoint string `json:"endpoint"`
 	// Handler is which of the process's mutators or validators is asked. Default: Name.
 	Handler string `json:"handler,omitempty"`

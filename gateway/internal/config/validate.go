@@ -110,19 +110,3 @@ func (b *Backend) validate(path *field.Path) field.ErrorList {
 
 // pointer is a JSON pointer (RFC 6901) to something below the root.
 var pointer = regexp.MustCompile(`^(/([^~/]|~[01])*)+$`)
-
-func (b *Backend) validateEndpoint(path *field.Path) field.ErrorList {
-	endpoint := path.Child("endpoint")
-	switch {
-	case b.Endpoint == "":
-		return field.ErrorList{field.Required(endpoint, "say where the backend is, such as dns:///gatefold-identity:9443")}
-	case strings.HasPrefix(b.Endpoint, "https://"), strings.HasPrefix(b.Endpoint, "http://"):
-		return field.ErrorList{field.Invalid(endpoint, b.Endpoint, "must be a gRPC target such as dns:///host:9443")}
-	case strings.HasPrefix(b.Endpoint, "inproc://"):
-		return nil
-	case b.TLS == nil:
-		return field.ErrorList{field.Required(path.Child("tls"), "set caFile to the authority of the backend's certificate, here or in backendTLS, or mode: None for plain text")}
-	default:
-		return b.TLS.Validate(path.Child("tls"))
-	}
-}

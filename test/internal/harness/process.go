@@ -129,6 +129,14 @@ func (p *Process) Kill() {
 	<-p.done
 }
 
+// Freeze stops the program where it is: it keeps its connections and answers nobody, until Kill.
+func (p *Process) Freeze() error {
+	if err := p.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		return fmt.Errorf("freezing %s: %w", p.cmd.Path, err)
+	}
+	return nil
+}
+
 // Logs is everything the program has written so far.
 func (p *Process) Logs() string { return p.logs.String() }
 
