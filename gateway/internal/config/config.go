@@ -27,7 +27,8 @@ type Config struct {
 	// DrainSeconds is how long a stopping gate goes on answering, asking its clients to come back on
 	// other connections. Default 15: a pod's address leaves the endpoints within that.
 	DrainSeconds *int32 `json:"drainSeconds,omitempty"`
-	// BackendTLS is how backends without a tls of their own are connected to.
+	// BackendTLS is how gRPC backends without a tls of their own are connected to. Webhooks (https://) never
+	// take it: another team's server is not to be trusted, or shown the gate's certificate, by default.
 	BackendTLS *config.ClientTLS `json:"backendTLS,omitempty"`
 	// Backends are the mutators and validators behind the gate.
 	Backends []Backend `json:"backends,omitempty"`
@@ -56,12 +57,22 @@ type Backend struct {
 	Name string `json:"name"`
 	// Type is Mutator or Validator.
 	Type string `json:"type"`
-	// Endpoint is a gRPC target such as dns:///host:9443, or inproc://NAME in the all-in-one.
+	// Endpoint is a gRPC target such as dns:///host:9443, the URL of an admission webhook such as
+	// https://host/mutate, or inproc://NAME in the all-in-one. A webhook's redirects are not followed.
 	Endpoint string `json:"endpoint"`
-	// Handler is which of the process's mutators or validators is asked. Default: Name.
+	// Handler is which of the process's mutators or validators is asked. Default: Name. A webhook has none.
 	Handler string `json:"handler,omitempty"`
-	// TLS is how the connection is made safe. Default: backendTLS; without either, inproc:// only.
+	// TLS is how the connection is made safe. Default: backendTLS; without either, inproc:// and webhooks
+	// only. For a webhook it may name no more than a client certificate, and is then without caFile.
 	TLS *config.ClientTLS `json:"tls,omitempty"`
+	// CABundle are the certificate authorities that a webhook's certificate is checked against, PEM in base64,
+	// as in a webhook registration. Default: tls.caFile; without either, the authorities of the system.
+	CABundle []byte `json:"caBundle,omitempty"`
+	// BearerTokenFile holds a token that is sent to the webhook, and read again as it changes.
+	BearerTokenFile string `json:"bearerTokenFile,omitempty"`
+	// AdmissionReviewVersions are the versions of AdmissionReview that the webhook understands; it is sent the
+	// first that the gate knows, of v1 and v1beta1. Default: v1.
+	AdmissionReviewVersions []string `json:"admissionReviewVersions,omitempty"`
 	// Rules say which requests concern the backend; at least one.
 	Rules []admissionregistrationv1.RuleWithOperations `json:"rules"`
 	// MatchPolicy is Equivalent (default: the rules may name the resource as it was requested or as
@@ -127,6 +138,12 @@ func (c *Config) SetDefaults() {
 		if b.Handler == "" {
 			b.Handler = b.Name
 		}
+		if b.Webhook() {
+			if b.AdmissionReviewVersions == nil {
+				b.AdmissionReviewVersions = []string{"v1"}
+			}
+			continue
+		}
 		inherit(&b.TLS, c.BackendTLS)
 	}
 }
@@ -152,5 +169,6 @@ func (c *Config) ResolvePaths(resolve func(string) string) {
 	c.BackendTLS.ResolvePaths(resolve)
 	for i := range c.Backends {
 		c.Backends[i].TLS.ResolvePaths(resolve)
+		c.Backends[i].BearerTokenFile = resolve(c.Backends[i].BearerTokenFile)
 	}
 }
