@@ -81,6 +81,11 @@ func (t *try) read(ctx context.Context, resp *http.Response) {
 		limit = errorBytes
 	}
 	t.body, t.err = io.ReadAll(io.LimitReader(resp.Body, limit+1))
+	if t.err == nil {
+		// As the time runs out the connection is closed, and a server that sees that first may yet end what it
+		// was saying in good order.
+		t.err = ctx.Err()
+	}
 	if t.err == nil && t.status == http.StatusOK && int64(len(t.body)) > limit {
 		t.err = outcome.New(outcome.BackendError, fmt.Errorf("its answer is larger than %d bytes", limit))
 	}
