@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"sync"
@@ -49,11 +50,19 @@ type endpoint struct {
 	backendType, target, handler string // the latter two matter to DialInproc
 	tls                          sdkconfig.ClientTLS
 	waitForReady                 bool
+	webhook                      webhookEndpoint
+}
+
+// asker is what asks a backend, whatever it speaks.
+type asker interface {
+	pipeline.Mutator
+	pipeline.Validator
+	io.Closer
 }
 
 // client is a connection, and the goroutine that follows its certificates.
 type client struct {
-	*backend.Client
+	asker
 	stop func()
 }
 
@@ -149,14 +158,25 @@ func compile(compiler *route.Compiler, cfg *Config) ([]*route.Matcher, field.Err
 func (b *builder) client(spec *Backend, used map[endpoint]bool) (*client, error) {
 	key := endpoint{backendType: spec.Type, target: spec.Endpoint, waitForReady: spec.Required()}
 	inproc := strings.HasPrefix(spec.Endpoint, "inproc://")
-	if inproc {
+	switch {
+	case inproc:
 		key.handler = spec.Handler
-	} else {
+	case spec.Webhook():
+		key = webhookKey(spec)
+	default:
 		key.tls = *spec.TLS
 	}
 	used[key] = true
 	if existing := b.clients[key]; existing != nil {
 		return existing, nil
+	}
+	if spec.Webhook() {
+		made, err := dialWebhook(spec, b.telemetry)
+		if err != nil {
+			return nil, err
+		}
+		b.clients[key] = made
+		return made, nil
 	}
 	cfg := backend.Config{Target: spec.Endpoint, Resolvers: b.resolvers, WaitForReady: spec.Required(), Telemetry: b.telemetry}
 	stop := func() {}
@@ -183,7 +203,7 @@ func (b *builder) client(spec *Backend, used map[endpoint]bool) (*client, error)
 		stop()
 		return nil, err
 	}
-	b.clients[key] = &client{Client: connection, stop: stop}
+	b.clients[key] = &client{asker: connection, stop: stop}
 	return b.clients[key], nil
 }
 

@@ -14,8 +14,11 @@ import (
 
 // ClientConfig names the files of a client.
 type ClientConfig struct {
-	// CAFile holds the authorities of servers, in PEM. Empty: those of the system.
+	// CAFile holds the authorities of servers, in PEM. Empty: CA, and where that is empty too, those of the
+	// system.
 	CAFile string
+	// CA are the authorities of servers, in PEM, where no file holds them.
+	CA []byte
 	// CertFile and KeyFile are the client's own certificate; both or neither.
 	CertFile, KeyFile string
 	// ServerName is the name the server's certificate must be for. Empty: the host that is dialled.
@@ -65,8 +68,12 @@ func (c *Client) Run(ctx context.Context) error { return c.files.run(ctx) }
 func (cfg ClientConfig) build(contents [][]byte) (_ *tls.Config, err error) {
 	config := base()
 	config.ServerName = cfg.ServerName
+	authorities := cfg.CA
 	if cfg.CAFile != "" {
-		if config.RootCAs, err = pool(contents[0]); err != nil {
+		authorities = contents[0]
+	}
+	if len(authorities) > 0 {
+		if config.RootCAs, err = pool(authorities); err != nil {
 			return nil, err
 		}
 	}

@@ -158,6 +158,8 @@ func (b *book) typeOf(path string, v reflect.Value) (word string, own bool, err 
 			b.waiting = append(b.waiting, t)
 		}
 		return link(t.Name()), false, nil
+	case t == reflect.TypeFor[[]byte]():
+		return "base64", false, nil // as encoding/json reads it
 	}
 	switch t.Kind() {
 	case reflect.String:

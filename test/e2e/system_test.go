@@ -29,6 +29,7 @@ func TestSystem(t *testing.T) {
 	t.Run("a wrong configuration is explained", func(t *testing.T) { testConfigErrors(t, w) })
 	t.Run("a crash of a mutator is an error and is over when it is back", func(t *testing.T) { testCrash(t, w) })
 	t.Run("a rollout loses nothing", func(t *testing.T) { testRollout(t, w) })
+	t.Run("other people's webhooks do behind the gate what they do alone", func(t *testing.T) { testThirdParty(t, w) })
 	for protocol, g := range w.gates {
 		t.Run(protocol, func(t *testing.T) {
 			for _, c := range checks {

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"maps"
 	"net/http"
 	"path/filepath"
 	"testing"
@@ -92,17 +93,27 @@ func (w *world) startService(t *testing.T, name, binary string) *service {
 
 func (w *world) startGate(t *testing.T, alpn string, apiserver harness.KeyPair) *gate {
 	t.Helper()
+	return w.startGateFrom(t, "gateway.yaml", apiserver, map[string]any{
+		"ALPN": alpn, "Mutator": w.mutator.address, "Validator": w.validator.address, "Rogue": w.rogue,
+		"Nobody": must(harness.FreeAddress())(t),
+	})
+}
+
+// startGateFrom runs a gate with a configuration of testdata, of which the addresses and certificates are
+// filled in here and everything else by values.
+func (w *world) startGateFrom(t *testing.T, file string, apiserver harness.KeyPair, values map[string]any) *gate {
+	t.Helper()
 	g := &gate{
 		apiserver: apiserver,
 		address:   must(harness.FreeAddress())(t), admin: must(harness.FreeAddress())(t),
 	}
-	g.config = must(harness.Render(filepath.Join("testdata", "gateway.yaml"), w.dir, map[string]any{
-		"Address": g.address, "Admin": g.admin, "ALPN": alpn, "CAFile": w.pki.CAFile,
-		"Server":  must(w.pki.Server("gateway"))(t),
-		"Client":  must(w.pki.Client("gateway"))(t),
-		"Mutator": w.mutator.address, "Validator": w.validator.address, "Rogue": w.rogue,
-		"Nobody": must(harness.FreeAddress())(t),
-	}))(t)
+	all := map[string]any{
+		"Address": g.address, "Admin": g.admin, "CAFile": w.pki.CAFile,
+		"Server": must(w.pki.Server("gateway"))(t),
+		"Client": must(w.pki.Client("gateway"))(t),
+	}
+	maps.Copy(all, values)
+	g.config = must(harness.Render(filepath.Join("testdata", file), w.dir, all))(t)
 	g.process = w.start(t, w.binaries.Gateway, g.config, g.admin)
 	return g
 }

@@ -33,7 +33,11 @@ func (a *absent) Validate(_ context.Context, req *admissionv1.ValidateRequest) (
 // refuse answers with FailedPrecondition because that is not retried.
 func (a *absent) refuse(backend away) error {
 	kind := backend.backendType + "Config"
-	if endpoint := a.endpoints[backend]; endpoint != "" && !strings.HasPrefix(endpoint, inproc) {
+	endpoint := a.endpoints[backend]
+	if strings.HasPrefix(endpoint, "https://") {
+		return status.Errorf(codes.FailedPrecondition, "%s is not asked offline", endpoint)
+	}
+	if endpoint != "" && !strings.HasPrefix(endpoint, inproc) {
 		return status.Errorf(codes.FailedPrecondition, "%s is not asked offline, and no %s in %s serves %q", endpoint, kind, a.file, backend.handler)
 	}
 	return status.Errorf(codes.FailedPrecondition, "no %s in %s serves %q", kind, a.file, backend.handler)

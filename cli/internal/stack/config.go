@@ -100,17 +100,20 @@ const inproc = "inproc://"
 type away struct{ backendType, handler string }
 
 // offline changes the configuration so that nothing outside this process is asked: every backend
-// becomes one in the same process, wherever it is in production. It returns the endpoints of those whose
-// handler the file does not serve.
+// becomes one in the same process, wherever it is in production. It returns the endpoints of webhooks, and
+// of those whose handler the file does not serve.
 func (c *Config) offline() map[away]string {
 	endpoints := map[away]string{}
 	for i := range c.Gateway.Backends {
 		b := &c.Gateway.Backends[i]
+		if b.Webhook() {
+			b.Handler = b.Endpoint // its name may be that of a handler of this process, which is another
+		}
 		if !c.serves(b.Type, b.Handler) {
 			endpoints[away{b.Type, b.Handler}] = b.Endpoint
 		}
 		b.Endpoint = inproc + b.Name
-		b.TLS = nil
+		b.TLS, b.CABundle, b.BearerTokenFile, b.AdmissionReviewVersions = nil, nil, "", nil
 	}
 	return endpoints
 }

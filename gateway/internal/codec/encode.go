@@ -10,6 +10,9 @@ import (
 	gatewayv1 "github.com/gatefold/gatefold/proto/gen/gatefold/gateway/v1"
 )
 
+// patchType is the only one there is.
+const patchType = "JSONPatch"
+
 // The answer as it is on the wire; the same members in v1 and v1beta1.
 type answer struct {
 	Kind       string   `json:"kind"`
@@ -80,7 +83,7 @@ func EncodeReview(apiVersion string, r *gatewayv1.Review) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		out.Response.Patch, out.Response.PatchType = patch, "JSONPatch"
+		out.Response.Patch, out.Response.PatchType = patch, patchType
 	}
 	data, err := json.Marshal(out, encodeOptions)
 	if err != nil {

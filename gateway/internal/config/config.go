@@ -27,7 +27,8 @@ type Config struct {
 	// DrainSeconds is how long a stopping gate goes on answering, asking its clients to come back on
 	// other connections. Default 15: a pod's address leaves the endpoints within that.
 	DrainSeconds *int32 `json:"drainSeconds,omitempty"`
-	// BackendTLS is how backends without a tls of their own are connected to.
+	// BackendTLS is how gRPC backends without a tls of their own are connected to. Webhooks (https://) never
+	// take it: another team's server is not to be trusted, or shown the gate's certificate, by default.
 	BackendTLS *config.ClientTLS `json:"backendTLS,omitempty"`
 	// Backends are the mutators and validators behind the gate.
 	Backends []Backend `json:"backends,omitempty"`
@@ -58,12 +59,22 @@ type Backend struct {
 	Type string `json:"type"`
 	// Endpoint is where the replicas are: dns:///host:9443 for all addresses of a name, which is looked
 	// up all the time; k8s:///SERVICE.NAMESPACE:PORT for the ready endpoints of a Service, PORT being
-	// the number that they listen on or its name in the Service; inproc://NAME in the all-in-one.
+	// the number that they listen on or its name in the Service; https://host/mutate for an admission webhook,
+	// whose redirects are not followed; inproc://NAME in the all-in-one.
 	Endpoint string `json:"endpoint"`
-	// Handler is which of the process's mutators or validators is asked. Default: Name.
+	// Handler is which of the process's mutators or validators is asked. Default: Name. A webhook has none.
 	Handler string `json:"handler,omitempty"`
-	// TLS is how the connection is made safe. Default: backendTLS; without either, inproc:// only.
+	// TLS is how the connection is made safe. Default: backendTLS; without either, inproc:// and webhooks
+	// only. For a webhook it may name no more than a client certificate, and is then without caFile.
 	TLS *config.ClientTLS `json:"tls,omitempty"`
+	// CABundle are the certificate authorities that a webhook's certificate is checked against, PEM in base64,
+	// as in a webhook registration. Default: tls.caFile; without either, the authorities of the system.
+	CABundle []byte `json:"caBundle,omitempty"`
+	// BearerTokenFile holds a token that is sent to the webhook, and read again as it changes.
+	BearerTokenFile string `json:"bearerTokenFile,omitempty"`
+	// AdmissionReviewVersions are the versions of AdmissionReview that the webhook understands; it is sent the
+	// first that the gate knows, of v1 and v1beta1. Default: v1.
+	AdmissionReviewVersions []string `json:"admissionReviewVersions,omitempty"`
 	// Rules say which requests concern the backend; at least one.
 	Rules []admissionregistrationv1.RuleWithOperations `json:"rules"`
 	// MatchPolicy is Equivalent (default: the rules may name the resource as it was requested or as
@@ -129,6 +140,12 @@ func (c *Config) SetDefaults() {
 		if b.Handler == "" {
 			b.Handler = b.Name
 		}
+		if b.Webhook() {
+			if b.AdmissionReviewVersions == nil {
+				b.AdmissionReviewVersions = []string{"v1"}
+			}
+			continue
+		}
 		inherit(&b.TLS, c.BackendTLS)
 	}
 }
@@ -154,5 +171,6 @@ func (c *Config) ResolvePaths(resolve func(string) string) {
 	c.BackendTLS.ResolvePaths(resolve)
 	for i := range c.Backends {
 		c.Backends[i].TLS.ResolvePaths(resolve)
+		c.Backends[i].BearerTokenFile = resolve(c.Backends[i].BearerTokenFile)
 	}
 }

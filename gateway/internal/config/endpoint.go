@@ -19,20 +19,25 @@ func (b *Backend) validateEndpoint(path *field.Path) field.ErrorList {
 	switch {
 	case b.Endpoint == "":
 		return field.ErrorList{field.Required(endpoint, "say where the backend is, such as dns:///gatefold-identity:9443")}
-	case strings.HasPrefix(b.Endpoint, "https://"), strings.HasPrefix(b.Endpoint, "http://"):
-		return field.ErrorList{field.Invalid(endpoint, b.Endpoint, "must be a gRPC target such as dns:///host:9443 or k8s:///service.namespace:9443")}
+	case b.Webhook():
+		return b.validateWebhook(path)
+	case strings.HasPrefix(b.Endpoint, "http://"):
+		return field.ErrorList{field.Invalid(endpoint, b.Endpoint, "must be https://: reviews hold secrets; a gRPC target is written as dns:///host:9443")}
 	case OfService(b.Endpoint) && !service.MatchString(b.Endpoint):
 		return field.ErrorList{field.Invalid(endpoint, b.Endpoint,
 			"must be k8s:///SERVICE.NAMESPACE:PORT, PORT being the number that the replicas listen on, or its name in the Service")}
 	case ofDNS(b.Endpoint) && !hasPort(b.Endpoint):
 		return field.ErrorList{field.Invalid(endpoint, b.Endpoint, "must have a port; write a target such as dns:///host:9443")}
-	case strings.HasPrefix(b.Endpoint, "inproc://"):
-		return nil
-	case b.TLS == nil:
-		return field.ErrorList{field.Required(path.Child("tls"), "set caFile to the authority of the backend's certificate, here or in backendTLS, or mode: None for plain text")}
-	default:
-		return b.TLS.Validate(path.Child("tls"))
 	}
+	errs := b.forbidWebhookFields(path)
+	switch {
+	case strings.HasPrefix(b.Endpoint, "inproc://"):
+	case b.TLS == nil:
+		errs = append(errs, field.Required(path.Child("tls"), "set caFile to the authority of the backend's certificate, here or in backendTLS, or mode: None for plain text"))
+	default:
+		errs = append(errs, b.TLS.Validate(path.Child("tls"))...)
+	}
+	return errs
 }
 
 // ofDNS tells whether endpoint is a name, or what gRPC takes for one.

@@ -1,11 +1,13 @@
 package fold
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/tidwall/gjson"
 
 	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
 )
@@ -81,6 +83,9 @@ func (g Guard) checkOperation(req *admissionv1.AdmissionRequest, op *admissionv1
 		if err := checkValue(op.GetValue()); err != nil {
 			return err
 		}
+		if op.GetOp() == admissionv1.PatchOp_PATCH_OP_ADD && op.GetPath() == "/status" && saysNothing(req, op.GetValue()) {
+			return nil
+		}
 	case admissionv1.PatchOp_PATCH_OP_TEST:
 		if err := checkValue(op.GetValue()); err != nil {
 			return err
@@ -100,6 +105,30 @@ func (g Guard) checkOperation(req *admissionv1.AdmissionRequest, op *admissionv1
 		return errors.New("is no operation of RFC 6902")
 	}
 	return g.checkTarget(req, op.GetPath())
+}
+
+// saysNothing tells whether value is a status of zero values for an object that has none. That is what a mutator
+// adds which reads a new custom resource into a Go type and writes it again: omitempty does not leave out a
+// struct. Every webhook with a CustomDefaulter of controller-runtime is one.
+func saysNothing(req *admissionv1.AdmissionRequest, value []byte) bool {
+	var status map[string]any
+	return !gjson.GetBytes(req.GetObject(), "status").Exists() && json.Unmarshal(value, &status) == nil && zero(status)
+}
+
+func zero(value any) bool {
+	switch v := value.(type) {
+	case map[string]any:
+		for _, member := range v {
+			if !zero(member) {
+				return false
+			}
+		}
+		return true
+	case []any:
+		return len(v) == 0
+	default:
+		return v == nil || v == "" || v == false || v == 0.0
+	}
 }
 
 func checkValue(value []byte) error {

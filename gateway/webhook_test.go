@@ -1,0 +1,441 @@
+package gateway_test
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	admissionapi "k8s.io/api/admission/v1"
+
+	"github.com/gatefold/gatefold/sdk"
+	sdkconfig "github.com/gatefold/gatefold/sdk/config"
+	"github.com/gatefold/gatefold/sdk/tlsfile/throwaway"
+
+	"github.com/gatefold/gatefold/gateway"
+)
+
+// hook is somebody else's webhook: a real HTTPS server that remembers what it was asked.
+type hook struct {
+	url string
+	ca  *throwaway.CA
+
+	mu    sync.Mutex
+	asked []asked
+}
+
+type asked struct {
+	uri, protocol, client string // client is the common name of its certificate
+	header                http.Header
+	review                admissionapi.AdmissionReview
+}
+
+// answering returns a handler that answers with the review's version and uid, and the given members of response.
+func answering(members string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		review, _ := r.Context().Value(reviewKey{}).(admissionapi.AdmissionReview)
+		fmt.Fprintf(w, `{"kind":"AdmissionReview","apiVersion":%q,"response":{"uid":%q,%s}}`, review.APIVersion, review.Request.UID, members)
+	}
+}
+
+type reviewKey struct{}
+
+func raw(status int, body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, body)
+	}
+}
+
+func jsonPatch(patch string) string {
+	return `"allowed":true,"patchType":"JSONPatch","patch":"` + base64.StdEncoding.EncodeToString([]byte(patch)) + `"`
+}
+
+func startHook(t *testing.T, handle http.HandlerFunc, change ...func(*tls.Config)) *hook {
+	t.Helper()
+	ca, err := throwaway.New("legacy")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return startHookAt(t, listen(t), ca, handle, change...)
+}
+
+func startHookAt(t *testing.T, listener net.Listener, ca *throwaway.CA, handle http.HandlerFunc, change ...func(*tls.Config)) *hook {
+	t.Helper()
+	pair, err := ca.Server("127.0.0.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate, err := pair.TLS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &hook{ca: ca}
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a := asked{uri: r.RequestURI, protocol: r.Proto, header: r.Header.Clone()}
+		if len(r.TLS.PeerCertificates) > 0 {
+			a.client = r.TLS.PeerCertificates[0].Subject.CommonName
+		}
+		if err := json.NewDecoder(r.Body).Decode(&a.review); err != nil {
+			t.Errorf("the webhook was sent no AdmissionReview: %v", err)
+		}
+		h.mu.Lock()
+		h.asked = append(h.asked, a)
+		h.mu.Unlock()
+		handle(w, r.WithContext(context.WithValue(r.Context(), reviewKey{}, a.review)))
+	}))
+	_ = server.Listener.Close()
+	server.Listener = listener
+	server.EnableHTTP2 = true // which it offers, and the gate does not take
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
+	for _, f := range change {
+		f(server.TLS)
+	}
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	h.url = "https://" + listener.Addr().String()
+	return h
+}
+
+func (h *hook) requests() []asked {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return append([]asked{}, h.asked...)
+}
+
+// backend returns a backend for the webhook, which kind may be mutator or validator.
+func (h *hook) backend(kind func(string) gateway.Backend, change ...func(*gateway.Backend)) gateway.Backend {
+	b := at(kind("legacy"), h.url+"/review")
+	b.CABundle = h.ca.PEM()
+	for _, f := range change {
+		f(&b)
+	}
+	return b
+}
+
+func TestWebhook(t *testing.T) {
+	v1beta1 := func(b *gateway.Backend) { b.AdmissionReviewVersions = []string{"v2", "v1beta1", "v1"} }
+	oneSecond := func(b *gateway.Backend) { *b = timeout(*b, 1) }
+	const first = `[{"op":"add","path":"/metadata/labels/first","value":"1"}]`
+	large := fmt.Sprintf(`[{"op":"add","path":"/metadata/annotations/large","value":%q}]`, strings.Repeat("x", 3<<20))
+	tests := map[string]struct {
+		answer   http.HandlerFunc
+		kind     func(string) gateway.Backend // default: mutator
+		change   func(*gateway.Backend)
+		text     string // part of an answer that is an error
+		denied   string // message of a denial
+		code     int32  // of a denial
+		patch    string
+		warnings string
+		attempts int // default: 1
+	}{
+		"it allows":                   {answer: answering(`"allowed":true`)},
+		"it changes the object":       {answer: answering(jsonPatch(first)), patch: first},
+		"it changes nothing in words": {answer: answering(jsonPatch(`[]`))},
+		"it speaks v1beta1 alone":     {answer: answering(jsonPatch(first)), change: v1beta1, patch: first},
+		"it speaks v1beta1 and has no uid": {
+			answer: raw(200, `{"response":{"allowed":true,"patch":"`+base64.StdEncoding.EncodeToString([]byte(first))+`"}}`), change: v1beta1, patch: first,
+		},
+		"it changes 3 MiB":       {answer: answering(jsonPatch(large)), patch: large},
+		"it refuses":             {answer: answering(`"allowed":false,"status":{"message":"not today","code":422,"reason":"Invalid"}`), denied: "legacy: not today", code: 422},
+		"it refuses in silence":  {answer: answering(`"allowed":false`), denied: "legacy: denied without explanation", code: 403},
+		"it warns":               {answer: answering(`"allowed":true,"warnings":["mind"]`), warnings: "legacy: mind"},
+		"a validator allows":     {answer: answering(`"allowed":true`), kind: validator},
+		"a validator refuses":    {answer: answering(`"allowed":false,"status":{"message":"not today","code":400}`), kind: validator, denied: "legacy: not today", code: 400},
+		"a validator changes it": {answer: answering(jsonPatch(first)), kind: validator, text: "its answer is not valid: it has a response.patch or response.patchType, which a validating webhook may not have"},
+
+		"it answers somebody else": {answer: raw(200, `{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","response":{"uid":"other","allowed":true}}`), text: `its answer is not valid: its response.uid is "other"`},
+		"it answers with garbage":  {answer: raw(200, "<html>"), text: "its answer is not valid: it is no AdmissionReview"},
+		"it answers with nothing":  {answer: raw(200, ""), text: "its answer is not valid: it is empty"},
+		"it answers with too much": {answer: raw(200, strings.Repeat(" ", 32<<20+1)), text: "its answer is larger than 33554432 bytes"},
+		"it fails":                 {answer: raw(500, "no\n\x1b[31mdisk"), text: "it answered with HTTP 500: no [31mdisk"},
+		"it fails at length":       {answer: raw(502, strings.Repeat("x", 10<<10)), text: "it answered with HTTP 502: " + strings.Repeat("x", 200) + "..."},
+		"it is not there":          {answer: raw(404, ""), text: "it answered with HTTP 404"},
+		"it is slow":               {answer: func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, change: oneSecond, text: "no answer within"},
+		"it stops in the middle": {answer: func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.WriteString(w, `{"kind":`)
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+		}, change: oneSecond, text: "no answer within"},
+		"it hangs up": {answer: func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, text: "it cannot be reached: the connection broke before it had answered"},
+		"it is overloaded and does not say for how long": {answer: raw(503, "busy"), text: "it answered with HTTP 503: busy"},
+		"it is overloaded for too long": {answer: func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", "20")
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}, text: "it answered with HTTP 503"},
+		"it is overloaded for good": {answer: func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", "0")
+			w.WriteHeader(http.StatusTooManyRequests)
+		}, text: "it answered with HTTP 429", attempts: 3},
+		"its patch does not apply":  {answer: answering(jsonPatch(`[{"op":"remove","path":"/spec/nothing"}]`)), text: "operation 0 (remove /spec/nothing) does not apply"},
+		"its patch goes too far":    {answer: answering(jsonPatch(`[{"op":"replace","path":"/metadata/uid","value":"x"}]`)), text: "operation 0 (replace /metadata/uid): /metadata/uid is not for mutators to change"},
+		"its patch is not RFC 6902": {answer: answering(jsonPatch(`[{"op":"add","path":"/a"}]`)), text: "its answer is not valid: operation 0 of its patch: it has no value"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			h := startHook(t, test.answer)
+			path, kind, attempts := "/mutate", mutator, 1
+			if test.kind != nil {
+				path, kind = "/validate", test.kind
+			}
+			if test.attempts > 0 {
+				attempts = test.attempts
+			}
+			var change []func(*gateway.Backend)
+			if test.change != nil {
+				change = append(change, test.change)
+			}
+			g := start(t, "h2", []gateway.Backend{h.backend(kind, change...)}, services{})
+			sent := recorded(t, "005-*")
+			got := g.post(t, path+"?timeout=10s", sent)
+			if n := len(h.requests()); n != attempts {
+				t.Errorf("it was asked %d times, want %d", n, attempts)
+			}
+			if test.text != "" {
+				if got.code != http.StatusInternalServerError || !strings.Contains(got.text, `gatefold backend "legacy" failed: `+test.text) {
+					t.Fatalf("answered %d %s, want 500 with %q", got.code, got.text, test.text)
+				}
+				return
+			}
+			if got.code != http.StatusOK {
+				t.Fatalf("answered %d %s", got.code, got.text)
+			}
+			checkEnvelope(t, sent, got.review)
+			response := got.review.Response
+			if response.Allowed != (test.denied == "") {
+				t.Fatalf("allowed is %v", response.Allowed)
+			}
+			if test.denied != "" && (response.Result.Message != test.denied || response.Result.Code != test.code) {
+				t.Errorf("refused with %+v, want %d %q", response.Result, test.code, test.denied)
+			}
+			if string(response.Patch) != test.patch {
+				t.Errorf("patch is %.200s, want %.200s", response.Patch, test.patch)
+			}
+			if got := strings.Join(response.Warnings, "\n"); got != test.warnings {
+				t.Errorf("warnings are %q, want %q", got, test.warnings)
+			}
+		})
+	}
+}
+
+// TestWebhookRequest looks at what a webhook is sent: what kube-apiserver would send it.
+func TestWebhookRequest(t *testing.T) {
+	h := startHook(t, answering(`"allowed":true`))
+	b := h.backend(mutator, func(b *gateway.Backend) { b.Endpoint += "?strict=a%26b" })
+	g := start(t, "http/1.1", []gateway.Backend{b}, services{})
+	sent := recorded(t, "006-*")
+	if got := g.post(t, "/mutate?timeout=10s", sent); got.code != http.StatusOK {
+		t.Fatalf("answered %d %s", got.code, got.text)
+	}
+	got := h.requests()[0]
+	if got.uri != "/review?strict=a%26b&timeout=5s" || got.protocol != "HTTP/1.1" {
+		t.Errorf("asked for %s by %s", got.uri, got.protocol)
+	}
+	for name, want := range map[string]string{
+		"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "gatefold", "Authorization": "", "Idempotency-Key": "",
+	} {
+		if value := got.header.Get(name); value != want {
+			t.Errorf("header %s is %q, want %q", name, value, want)
+		}
+	}
+	var want admissionapi.AdmissionReview
+	if err := json.Unmarshal(sent, &want); err != nil {
+		t.Fatal(err)
+	}
+	if got.review.Request.UID != want.Request.UID || string(got.review.Request.Object.Raw) != string(want.Request.Object.Raw) {
+		t.Error("the uid or the object is another")
+	}
+}
+
+// TestWebhookOrder puts a webhook between two gRPC mutators: each sees what those before it have changed.
+func TestWebhookOrder(t *testing.T) {
+	h := startHook(t, answering(jsonPatch(`[{"op":"add","path":"/metadata/labels/second","value":"2"}]`)))
+	g := start(t, "h2", []gateway.Backend{
+		mutator("a"), after(h.backend(mutator), "a"), after(mutator("c"), "legacy"),
+	}, services{mutators: map[string]sdk.Mutator{"a": label("a", "x"), "c": label("c", "x")}})
+	got := g.post(t, "/mutate", recorded(t, "005-*"))
+	const want = `[{"op":"add","path":"/metadata/labels/a","value":"x"},{"op":"add","path":"/metadata/labels/second","value":"2"},{"op":"add","path":"/metadata/labels/c","value":"x"}]`
+	if got.code != http.StatusOK || string(got.review.Response.Patch) != want {
+		t.Errorf("answered %d %s %s", got.code, got.text, got.review.Response.Patch)
+	}
+	if object := string(h.requests()[0].review.Request.Object.Raw); !strings.Contains(object, `"a":"x"`) {
+		t.Errorf("the webhook did not see the first change: %s", object)
+	}
+}
+
+// TestWebhookRedirect shows that neither the object nor the token goes where a webhook points.
+func TestWebhookRedirect(t *testing.T) {
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		elsewhere := startHook(t, answering(`"allowed":true`))
+		h := startHook(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.url+"/review", status) })
+		token := writeToken(t, t.TempDir(), "secret")
+		g := start(t, "h2", []gateway.Backend{h.backend(mutator, func(b *gateway.Backend) { b.BearerTokenFile = token })}, services{})
+		got := g.post(t, "/mutate", recorded(t, "005-*"))
+		want := fmt.Sprintf("it answered with HTTP %d, a redirect to %q, which is not followed", status, elsewhere.url+"/review")
+		if got.code != http.StatusInternalServerError || !strings.Contains(got.text, want) {
+			t.Errorf("answered %d %s, want %q", got.code, got.text, want)
+		}
+		if n := len(elsewhere.requests()); n != 0 {
+			t.Errorf("%d: the redirect was followed", status)
+		}
+		if got := h.requests()[0].header.Get("Authorization"); got != "Bearer secret" {
+			t.Errorf("the webhook got the token %q", got)
+		}
+	}
+}
+
+func writeToken(t *testing.T, dir, token string) string {
+	t.Helper()
+	path := filepath.Join(dir, "token")
+	if err := os.WriteFile(path, []byte(token+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// TestWebhookTokenRotation replaces a token: the webhook's refusal of the old one makes the gate read the file.
+func TestWebhookTokenRotation(t *testing.T) {
+	var valid atomic.Value
+	valid.Store("Bearer one")
+	h := startHook(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != valid.Load() {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		answering(`"allowed":true`)(w, r)
+	})
+	dir := t.TempDir()
+	token := writeToken(t, dir, "one")
+	g := start(t, "h2", []gateway.Backend{h.backend(mutator, func(b *gateway.Backend) { b.BearerTokenFile = token })}, services{})
+	pod := recorded(t, "005-*")
+	if got := g.post(t, "/mutate", pod); got.code != http.StatusOK {
+		t.Fatalf("answered %d %s", got.code, got.text)
+	}
+	writeToken(t, dir, "two")
+	valid.Store("Bearer two")
+	eventually(t, "the new token is sent", func() bool { return g.post(t, "/mutate", pod).code == http.StatusOK })
+}
+
+func TestWebhookClientCertificate(t *testing.T) {
+	clients, err := throwaway.New("clients")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := startHook(t, answering(`"allowed":true`), func(c *tls.Config) {
+		c.ClientAuth, c.ClientCAs = tls.RequireAndVerifyClientCert, clients.Pool()
+	})
+	pair, err := clients.Client("the gate")
+	if err != nil {
+		t.Fatal(err)
+	}
+	certFile, keyFile, err := pair.Write(t.TempDir(), "gate")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pod := recorded(t, "005-*")
+	known := start(t, "h2", []gateway.Backend{h.backend(mutator, func(b *gateway.Backend) {
+		b.TLS = &sdkconfig.ClientTLS{CertFile: certFile, KeyFile: keyFile}
+	})}, services{})
+	if got := known.post(t, "/mutate", pod); got.code != http.StatusOK || h.requests()[0].client != "the gate" {
+		t.Errorf("answered %d %s to %+v", got.code, got.text, h.requests())
+	}
+	stranger := start(t, "h2", []gateway.Backend{h.backend(mutator)}, services{})
+	if got := stranger.post(t, "/mutate", pod); got.code != http.StatusInternalServerError || !strings.Contains(got.text, "it cannot be reached") {
+		t.Errorf("without a certificate: answered %d %s", got.code, got.text)
+	}
+}
+
+func TestWebhookThatIsNotTrusted(t *testing.T) {
+	other, err := throwaway.New("other")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := startHook(t, answering(`"allowed":true`))
+	for name, bundle := range map[string][]byte{"another authority": other.PEM(), "the system's": nil} {
+		g := start(t, "h2", []gateway.Backend{h.backend(mutator, func(b *gateway.Backend) { b.CABundle = bundle })}, services{})
+		got := g.post(t, "/mutate", recorded(t, "005-*"))
+		if got.code != http.StatusInternalServerError || !strings.Contains(got.text, "it cannot be reached: tls: failed to verify certificate") {
+			t.Errorf("%s: answered %d %s", name, got.code, got.text)
+		}
+	}
+}
+
+// TestWebhookIsAskedAgain lets a webhook come up, or come to its senses, while a review waits for it.
+func TestWebhookIsAskedAgain(t *testing.T) {
+	pod := recorded(t, "005-*")
+	t.Run("nobody is there", func(t *testing.T) {
+		down := listen(t)
+		_ = down.Close()
+		g := start(t, "h2", []gateway.Backend{ignored(at(mutator("legacy"), "https://"+down.Addr().String()+"/review"))}, services{})
+		began := time.Now()
+		got := g.post(t, "/mutate", pod)
+		if got.code != http.StatusOK || len(got.review.Response.Warnings) != 1 || !strings.Contains(got.review.Response.Warnings[0], "it cannot be reached: dial tcp") {
+			t.Errorf("answered %d %s %+v", got.code, got.text, got.review)
+		}
+		if took := time.Since(began); took < 50*time.Millisecond || took > time.Second {
+			t.Errorf("took %s: three attempts have at least 64 ms between them, and no more than 300", took)
+		}
+	})
+	t.Run("the connection is refused at first", func(t *testing.T) {
+		down := listen(t)
+		_ = down.Close()
+		ca, err := throwaway.New("legacy")
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := &hook{url: "https://" + down.Addr().String(), ca: ca}
+		g := start(t, "h2", []gateway.Backend{h.backend(mutator)}, services{})
+		up := make(chan *hook, 1)
+		time.AfterFunc(30*time.Millisecond, func() {
+			listener, err := net.Listen("tcp", down.Addr().String())
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			up <- startHookAt(t, listener, ca, answering(`"allowed":true`))
+		})
+		got := g.post(t, "/mutate", pod)
+		if got.code != http.StatusOK {
+			t.Errorf("answered %d %s", got.code, got.text)
+		}
+		if n := len((<-up).requests()); n != 1 {
+			t.Errorf("it was asked %d times", n)
+		}
+	})
+	t.Run("it says when to come again", func(t *testing.T) {
+		var attempts atomic.Int32
+		h := startHook(t, func(w http.ResponseWriter, r *http.Request) {
+			if attempts.Add(1) == 1 {
+				w.Header().Set("Retry-After", "1")
+				w.WriteHeader(http.StatusServiceUnavailable)
+				return
+			}
+			answering(`"allowed":true`)(w, r)
+		})
+		g := start(t, "h2", []gateway.Backend{h.backend(mutator)}, services{})
+		began := time.Now()
+		if got := g.post(t, "/mutate?timeout=10s", pod); got.code != http.StatusOK || attempts.Load() != 2 {
+			t.Errorf("answered %d %s after %d attempts", got.code, got.text, attempts.Load())
+		}
+		if took := time.Since(began); took < 800*time.Millisecond {
+			t.Errorf("came again after %s", took)
+		}
+		if got := h.requests(); got[0].review.Request.UID != got[1].review.Request.UID {
+			t.Error("the second attempt has another uid")
+		}
+	})
+}
