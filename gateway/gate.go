@@ -35,6 +35,7 @@ type Gate struct {
 	telemetry  *telemetry.Telemetry
 	recorder   *observe.Recorder
 	pipeline   *pipeline.Pipeline
+	shadows    *pipeline.Shadows
 	builder    *builder
 	plan       atomic.Pointer[pipeline.Plan]
 	onDecision func(context.Context, *admissionv1.AdmissionRequest, *gatewayv1.Decision)
@@ -73,13 +74,14 @@ func New(_ context.Context, opts Options) (*Gate, error) {
 		namespaces: &namespaces{state},
 		telemetry:  tel,
 		recorder:   recorder,
-		builder:    newBuilder(opts.DialInproc, tel, state),
+		builder:    newBuilder(opts, tel, state, recorder),
 		onDecision: opts.OnDecision,
 	}
 	g.pipeline = &pipeline.Pipeline{
 		Tracer:   tel.TracerProvider.Tracer("github.com/gatefold/gatefold/gateway"),
 		Observer: recorder,
 	}
+	g.shadows = &pipeline.Shadows{Pipeline: g.pipeline, Observer: recorder}
 	if err := g.apply(cfg); err != nil {
 		return nil, errors.Join(err, g.Close())
 	}
@@ -96,12 +98,15 @@ func (g *Gate) apply(cfg *Config) error {
 	return nil
 }
 
-// Close ends the connections to the backends.
-func (g *Gate) Close() error { return g.builder.close() }
+// Close ends what shadows are still asked, and the connections to the backends.
+func (g *Gate) Close() error {
+	g.shadows.Close()
+	return g.builder.clients.close()
+}
 
 // Mutate asks the mutators. A failure of a required backend is a gRPC status and never a refusal.
 func (g *Gate) Mutate(ctx context.Context, in *gatewayv1.MutateRequest) (*gatewayv1.MutateResponse, error) {
-	review, decision, err := g.decide(ctx, "mutate", in.GetRequest(), g.pipeline.Mutate)
+	review, decision, err := g.decide(ctx, mutating, in.GetRequest(), g.pipeline.Mutate)
 	if err != nil {
 		return nil, err
 	}
@@ -110,12 +115,18 @@ func (g *Gate) Mutate(ctx context.Context, in *gatewayv1.MutateRequest) (*gatewa
 
 // Validate asks the validators. A failure of a required backend is a gRPC status and never a refusal.
 func (g *Gate) Validate(ctx context.Context, in *gatewayv1.ValidateRequest) (*gatewayv1.ValidateResponse, error) {
-	review, decision, err := g.decide(ctx, "validate", in.GetRequest(), g.pipeline.Validate)
+	review, decision, err := g.decide(ctx, validating, in.GetRequest(), g.pipeline.Validate)
 	if err != nil {
 		return nil, err
 	}
 	return &gatewayv1.ValidateResponse{ApiVersion: in.GetApiVersion(), Review: review, Decision: decision}, nil
 }
+
+// The phases, as metrics, logs and traces write them.
+const (
+	mutating   = "mutate"
+	validating = "validate"
+)
 
 type runner func(context.Context, *pipeline.Plan, *admissionv1.AdmissionRequest, route.Namespaces) *pipeline.Record
 
@@ -142,8 +153,9 @@ func (g *Gate) decide(ctx context.Context, phase string, req *admissionv1.Admiss
 	if req.GetNamespaceObject() == nil {
 		req.NamespaceObject = namespace.describe(ctx, req)
 	}
-	outcomes := run(ctx, g.plan.Load(), req, namespace)
-	review, err = fold.Join(req.GetUid(), outcomes.Parts)
+	plan := g.plan.Load()
+	record := run(ctx, plan, req, namespace)
+	review, err = fold.Join(req.GetUid(), record.Parts)
 	switch {
 	case err != nil:
 		message = err.Error()
@@ -154,7 +166,17 @@ func (g *Gate) decide(ctx context.Context, phase string, req *admissionv1.Admiss
 	}
 	span := trace.SpanFromContext(ctx)
 	describe(span, phase, req, verdict, message)
-	decision = tell(span, outcomes, time.Since(start))
+	decision = tell(span, record, time.Since(start))
+	if record.Rounds > 0 {
+		g.recorder.Rounds(ctx, record.Rounds)
+	}
+	if err == nil && !route.IsSelfTest(req) {
+		shadows := plan.ShadowMutators
+		if phase == validating {
+			shadows = plan.ShadowValidators
+		}
+		g.shadows.Ask(ctx, shadows, req, record, review.GetAllowed(), namespace)
+	}
 	if g.onDecision != nil {
 		g.onDecision(ctx, req, decision)
 	}
@@ -180,6 +202,9 @@ func describe(span trace.Span, phase string, req *admissionv1.AdmissionRequest, 
 func tell(span trace.Span, record *pipeline.Record, took time.Duration) *gatewayv1.Decision {
 	decision := &gatewayv1.Decision{
 		Steps: make([]*gatewayv1.Step, len(record.Parts)), Duration: durationpb.New(took), Rounds: int32(min(record.Rounds, math.MaxInt32)),
+	}
+	if changes := fold.Changes(record.Parts); changes != "" {
+		span.SetAttributes(attribute.String("gatefold.changes", changes), attribute.Int("gatefold.rounds", record.Rounds))
 	}
 	if id := span.SpanContext(); id.IsSampled() {
 		decision.TraceId = id.TraceID().String()

@@ -3,6 +3,7 @@
 package config
 
 import (
+	"cmp"
 	"reflect"
 	"time"
 
@@ -51,6 +52,12 @@ const (
 	Validator = "Validator"
 )
 
+// Backend modes.
+const (
+	Live   = "Live"
+	Shadow = "Shadow"
+)
+
 // Backend is one mutator or validator.
 type Backend struct {
 	// Name is unique; it stands in traces, metrics, refusals and attribution.
@@ -92,12 +99,20 @@ type Backend struct {
 	// TimeoutSeconds is the longest one call may take, 1 to 30. Default 5. What is left of the
 	// apiserver's own deadline bounds it further.
 	TimeoutSeconds *int32 `json:"timeoutSeconds,omitempty"`
+	// MaxConcurrentCalls bounds how many calls to the backend are under way at once; more wait, within their
+	// deadline. Default 256.
+	MaxConcurrentCalls *int32 `json:"maxConcurrentCalls,omitempty"`
+	// Mode is Live (default), or Shadow: the backend is asked beside the others, after the answer was given, and
+	// metrics, traces and the log say what it would have done. Nobody is affected by it.
+	Mode string `json:"mode,omitempty"`
 	// After names the backends of the same type that come before this one. Without it, by name. Validators
 	// are asked at once; of them it orders the messages.
 	After []string `json:"after,omitempty"`
-	// Observes are the JSON pointers a mutator reads, "*" standing for one level; default: everything.
-	// Mutators run one after another whatever it says; it is for the day when those that do not concern
-	// each other run at once.
+	// Observes are the JSON pointers of what a mutator's answer depends on, with everything below, "*" standing
+	// for every member or element of one level; default: everything. Where an earlier mutator has changed nothing
+	// of it, the answer holds, and this one is not asked again. It must name what the mutator looks at before it
+	// decides, be it only to see whether its label is there already; not where in a list something stands, nor
+	// whether there is an object yet to put its label into.
 	Observes []string `json:"observes,omitempty"`
 	// MayPatch are the JSON pointers a mutator may change, with everything below, "*" standing for one
 	// level; default: everything that any mutator may change.
@@ -106,6 +121,9 @@ type Backend struct {
 
 // Required tells whether a failure of the backend fails the request.
 func (b *Backend) Required() bool { return *b.FailurePolicy == admissionregistrationv1.Fail }
+
+// Shadow tells whether the backend is asked without being heard.
+func (b *Backend) Shadow() bool { return b.Mode == Shadow }
 
 // Timeout is the longest one call may take.
 func (b *Backend) Timeout() time.Duration { return time.Duration(*b.TimeoutSeconds) * time.Second }
@@ -137,6 +155,8 @@ func (c *Config) SetDefaults() {
 		setDefault(&b.FailurePolicy, admissionregistrationv1.Fail)
 		setDefault(&b.MatchPolicy, admissionregistrationv1.Equivalent)
 		setDefault(&b.TimeoutSeconds, 5)
+		setDefault(&b.MaxConcurrentCalls, 256)
+		b.Mode = cmp.Or(b.Mode, Live)
 		if b.Handler == "" {
 			b.Handler = b.Name
 		}

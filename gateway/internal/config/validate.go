@@ -89,6 +89,12 @@ func (b *Backend) validate(path *field.Path) field.ErrorList {
 	if t := *b.TimeoutSeconds; t < 1 || t > 30 {
 		errs = append(errs, field.Invalid(path.Child("timeoutSeconds"), t, "must be from 1 to 30 seconds"))
 	}
+	if n := *b.MaxConcurrentCalls; n < 1 {
+		errs = append(errs, field.Invalid(path.Child("maxConcurrentCalls"), n, "must be at least 1"))
+	}
+	if b.Mode != Live && b.Mode != Shadow {
+		errs = append(errs, field.NotSupported(path.Child("mode"), b.Mode, []string{Live, Shadow}))
+	}
 	for _, pointers := range []struct {
 		name   string
 		values []string

@@ -30,6 +30,9 @@ func (d *Document) Bytes() []byte {
 	return d.text
 }
 
+// Changed tells whether a patch was applied on the way to this document.
+func (d *Document) Changed() bool { return len(d.edited) > 0 }
+
 // fork returns a document for one patch to be applied to.
 func (d *Document) fork() *Document {
 	edited := maps.Clone(d.edited)

@@ -108,6 +108,9 @@ func (e *editor) apply(op *admissionv1.PatchOperation) error {
 			return err
 		}
 		v := &value{raw: string(op.GetValue()), by: e.by}
+		if at.value.is(v) {
+			return nil
+		}
 		e.overrule(at.path(), at.value, v)
 		e.set(at.holder, func(c content) content { return c.replaced(at.value, v) })
 		e.touch(at.path())
@@ -323,6 +326,9 @@ func (e *editor) insertMember(op *admissionv1.PatchOperation, at place, before, 
 	was, is := before.at(at.token), now.at(at.token)
 	if e.seen != nil && (was != is || was != nil && !unchanged(was, e.seen, e.now)) {
 		return ErrStale
+	}
+	if op.GetOp() == admissionv1.PatchOp_PATCH_OP_ADD && is != nil && is.is(v) {
+		return nil
 	}
 	e.overrule(at.path(), is, v)
 	var err error

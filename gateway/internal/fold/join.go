@@ -31,6 +31,12 @@ func Join(uid string, parts []*Part) (*gatewayv1.Review, error) {
 	for _, part := range parts {
 		review.Operations = append(review.Operations, part.Ops...)
 	}
+	if changes := Changes(parts); changes != "" {
+		if review.AuditAnnotations == nil {
+			review.AuditAnnotations = map[string]string{}
+		}
+		review.AuditAnnotations["changes"] = changes
+	}
 	return review, nil
 }
 

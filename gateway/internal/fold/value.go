@@ -70,6 +70,12 @@ func (v *value) open() (content, error) {
 	return v.parts, nil
 }
 
+// is tells whether both are the same scalar, so that putting one in the place of the other changes nothing.
+// An array or object that looks the same may have been changed since.
+func (v *value) is(other *value) bool {
+	return v.raw == other.raw && !gjson.Parse(v.raw).IsObject() && !gjson.Parse(v.raw).IsArray()
+}
+
 func (v *value) null() bool { return strings.TrimSpace(v.raw) == "null" }
 
 // find returns the position of the member with that name, -1 for none.

@@ -44,3 +44,13 @@ func Attributes(req *admissionv1.AdmissionRequest) []attribute.KeyValue {
 		attribute.Bool("gatefold.request.dry_run", req.GetDryRun()),
 	}
 }
+
+// areaDepth is how much of a JSON pointer a metric's label keeps: "/metadata/labels", "/spec/volumes". What
+// comes below are indices and keys, of which there is no end.
+const areaDepth = 2
+
+// Area is a JSON pointer, or an operation on one, cut down to what there are only so many of.
+func Area(pointer string) string {
+	parts := strings.SplitN(pointer, "/", areaDepth+2)
+	return strings.Join(parts[:min(len(parts), areaDepth+1)], "/")
+}

@@ -33,7 +33,7 @@ func (p *Pipeline) Mutate(ctx context.Context, plan *Plan, req *admissionv1.Admi
 	}
 	f.reset(0)
 	f.run(ctx)
-	record := &Record{Parts: f.parts(), Rounds: f.rounds}
+	record := &Record{Parts: f.parts(), Document: f.document, Rounds: f.rounds}
 	for _, part := range record.Parts {
 		p.Observer.Part(ctx, part)
 	}

@@ -43,6 +43,8 @@ type Backend struct {
 	Name, Handler string
 	// Required tells whether a failure fails the review.
 	Required bool
+	// Shadow tells that the backend is asked without being heard.
+	Shadow bool
 	// Timeout is the longest one call may take.
 	Timeout time.Duration
 	// Matcher decides whether the backend is asked.
@@ -56,11 +58,14 @@ type Backend struct {
 	Validator Validator
 }
 
-// Plan is what stands behind the gate: mutators in the order of their turns, and validators. It is not
-// changed once it is made, and safe for concurrent use.
+// Plan is what stands behind the gate: mutators in the order of their turns, validators, and the shadows of
+// both. It is not changed once it is made, and safe for concurrent use.
 type Plan struct {
 	Mutators   []*Backend
 	Validators []*Backend
+
+	ShadowMutators   []*Backend
+	ShadowValidators []*Backend
 }
 
 // Pipeline runs plans. It is safe for concurrent use.
@@ -71,9 +76,11 @@ type Pipeline struct {
 	Observer Observer
 }
 
-// Record is what became of a review: a part for each backend of the plan, in its order.
+// Record is what became of a review: a part for each live backend of the plan, in its order.
 type Record struct {
 	Parts []*fold.Part
+	// Document is the object as the mutators have left it; of validation, as it came.
+	Document *fold.Document
 	// Rounds is how many times mutators had to be waited for one after another.
 	Rounds int
 }

@@ -46,7 +46,7 @@ func (p *Pipeline) Validate(ctx context.Context, plan *Plan, req *admissionv1.Ad
 		})
 	}
 	waiting.Wait()
-	return &Record{Parts: parts}
+	return &Record{Parts: parts, Document: fold.NewDocument(req.GetObject())}
 }
 
 // validate asks one validator and settles its part.
@@ -61,15 +61,24 @@ func (p *Pipeline) validate(ctx context.Context, backend *Backend, part *fold.Pa
 	defer func() { endSpan(span, part, time.Now()) }()
 
 	start := time.Now()
-	resp, peer, err := backend.Validator.Validate(ctx, &admissionv1.ValidateRequest{Handler: backend.Handler, Request: req})
-	part.Duration, part.Peer, part.Asked = time.Since(start), peer, 1
+	err = validateOne(ctx, backend, part, req)
+	part.Duration, part.Asked = time.Since(start), 1
 	if err != nil {
 		part.Fail(outcome.Of(err), err)
-		return
+	}
+}
+
+// validateOne asks a validator, and puts down what it says.
+func validateOne(ctx context.Context, backend *Backend, part *fold.Part, req *admissionv1.AdmissionRequest) error {
+	resp, peer, err := backend.Validator.Validate(ctx, &admissionv1.ValidateRequest{Handler: backend.Handler, Request: req})
+	part.Peer = peer
+	if err != nil {
+		return err
 	}
 	part.Warnings, part.Audit = resp.GetWarnings(), resp.GetAuditAnnotations()
 	part.Outcome, part.Denials = gatewayv1.Outcome_OUTCOME_ALLOWED, resp.GetDenials()
 	if len(part.Denials) > 0 {
 		part.Outcome = gatewayv1.Outcome_OUTCOME_DENIED
 	}
+	return nil
 }

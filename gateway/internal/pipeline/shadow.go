@@ -1,0 +1,156 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
+	gatewayv1 "github.com/gatefold/gatefold/proto/gen/gatefold/gateway/v1"
+
+	"github.com/gatefold/gatefold/gateway/internal/fold"
+	"github.com/gatefold/gatefold/gateway/internal/outcome"
+	"github.com/gatefold/gatefold/gateway/internal/route"
+)
+
+// maxShadowed is how many reviews may be with shadows at once. They hold the memory of their objects, so beyond
+// that shadows miss a review rather than the live ones the memory.
+const maxShadowed = 64
+
+// ShadowObserver is told of what shadows would have done, from several goroutines at once.
+type ShadowObserver interface {
+	// Shadow is told of one shadow's part: what it would still change of the object that the live mutators have
+	// made, what it would say against it, or why it failed. live tells whether the review was allowed.
+	Shadow(ctx context.Context, part *fold.Part, live bool)
+	// ShadowsMissed is told of a review that shadows were not asked about.
+	ShadowsMissed(ctx context.Context)
+}
+
+// Shadows asks backends about reviews that are answered already, and says what they would have done. It is safe
+// for concurrent use.
+type Shadows struct {
+	// Pipeline matches, and makes the spans.
+	Pipeline *Pipeline
+	// Observer is told of what comes of it.
+	Observer ShadowObserver
+
+	once    sync.Once
+	places  chan struct{}
+	closing chan struct{}
+	running sync.WaitGroup
+}
+
+func (s *Shadows) init() {
+	s.once.Do(func() { s.places, s.closing = make(chan struct{}, maxShadowed), make(chan struct{}) })
+}
+
+// Ask begins to ask shadows about a review that was answered, and returns at once. The record and the request
+// are no longer changed by anybody; ctx lends its trace, but not its end. It must not be called after Close.
+func (s *Shadows) Ask(ctx context.Context, shadows []*Backend, req *admissionv1.AdmissionRequest, record *Record, allowed bool, namespaces route.Namespaces) {
+	if len(shadows) == 0 {
+		return
+	}
+	s.init()
+	select {
+	case s.places <- struct{}{}:
+	default:
+		s.Observer.ShadowsMissed(ctx)
+		return
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	s.running.Go(func() {
+		select {
+		case <-s.closing:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	s.running.Go(func() {
+		defer func() { <-s.places }()
+		defer cancel()
+		// The document belongs to one goroutine, and so does what the shadows make of it.
+		if record.Document.Changed() {
+			req = withObject(req, record.Document.Bytes())
+		}
+		view := route.NewView(req, namespaces)
+		var waiting sync.WaitGroup
+		for _, backend := range shadows {
+			part := &fold.Part{Backend: backend.Name}
+			matches, err := s.Pipeline.match(ctx, backend, view)
+			switch {
+			case err != nil:
+				part.Fail(outcome.Undecided, err)
+				s.Observer.Shadow(ctx, part, allowed)
+			case matches:
+				waiting.Go(func() {
+					s.ask(ctx, backend, part, req)
+					s.Observer.Shadow(ctx, part, allowed)
+				})
+			}
+		}
+		waiting.Wait()
+	})
+}
+
+// Close ends what is under way and waits for it.
+func (s *Shadows) Close() {
+	s.init()
+	close(s.closing)
+	s.running.Wait()
+}
+
+func (s *Shadows) ask(ctx context.Context, backend *Backend, part *fold.Part, req *admissionv1.AdmissionRequest) {
+	ctx, cancel := context.WithTimeout(ctx, backend.Timeout)
+	defer cancel()
+	ctx, span := s.Pipeline.Tracer.Start(ctx, "shadow "+backend.Name)
+	defer func() { endSpan(span, part, time.Now()) }()
+	defer func() {
+		if r := recover(); r != nil {
+			part.Fail(outcome.Internal, fmt.Errorf("asking it panicked: %v", r))
+		}
+	}()
+	start := time.Now()
+	var err error
+	if backend.Mutator != nil {
+		err = mutateShadow(ctx, backend, part, req)
+	} else {
+		err = validateOne(ctx, backend, part, req)
+	}
+	part.Duration, part.Asked = time.Since(start), 1
+	if err != nil {
+		part.Fail(outcome.Of(err), err)
+	}
+}
+
+// mutateShadow says what a mutator would still change of what the live ones have made. Its patch has to pass
+// what a live one's has to.
+func mutateShadow(ctx context.Context, backend *Backend, part *fold.Part, req *admissionv1.AdmissionRequest) error {
+	resp, peer, err := backend.Mutator.Mutate(ctx, &admissionv1.MutateRequest{Handler: backend.Handler, Request: req})
+	part.Peer = peer
+	part.Outcome = gatewayv1.Outcome_OUTCOME_ALLOWED
+	switch {
+	case err != nil:
+		return err
+	case resp.GetDenial() != nil:
+		part.Outcome, part.Denials = gatewayv1.Outcome_OUTCOME_DENIED, []*admissionv1.Denial{resp.GetDenial()}
+		return nil
+	case len(resp.GetOperations()) == 0:
+		return nil
+	}
+	if err := backend.Guard.Check(req, resp.GetOperations()); err != nil {
+		return outcome.New(outcome.BadPatch, err)
+	}
+	change, err := fold.NewDocument(req.GetObject()).Apply(resp.GetOperations(), 1)
+	if err != nil {
+		return outcome.New(outcome.BadPatch, err)
+	}
+	if len(change.Fields) == 0 {
+		return nil
+	}
+	part.Outcome, part.Ops, part.Fields = gatewayv1.Outcome_OUTCOME_CHANGED, change.Ops, change.Fields
+	if _, err := fold.Verify(req, []*fold.Part{part}); err != nil {
+		return outcome.New(outcome.BadPatch, err)
+	}
+	return nil
+}
