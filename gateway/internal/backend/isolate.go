@@ -24,7 +24,7 @@ type Asker interface {
 const (
 	// The breaker opens when at least half of the calls of ten seconds, and of at least twenty, cost their time
 	// and brought nothing. One call a second then finds out whether the backend is back.
-	breakerRate     = 50 // percent
+	breakerRate     = 0.5
 	breakerCalls    = 20
 	breakerPeriod   = 10 * time.Second
 	breakerInterval = time.Second
