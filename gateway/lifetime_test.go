@@ -55,6 +55,11 @@ func TestStartFails(t *testing.T) {
 		"a certificate is missing": {
 			func(config string, _ net.Listener) string { return strings.Replace(config, "gate.crt", "other.crt", 1) }, "other.crt",
 		},
+		"a service is named, and no cluster is known": {
+			func(config string, _ net.Listener) string {
+				return strings.Replace(config, "passthrough:///127.0.0.1:1", "k8s:///labels.gatefold:9443", 1)
+			}, "endpoint k8s:///labels.gatefold:9443 is a service in the cluster, but this gate has no cluster to look it up in",
+		},
 		"nobody is there for inproc endpoints": {
 			func(config string, _ net.Listener) string { return config }, "in the same process, and this gate runs alone",
 		},

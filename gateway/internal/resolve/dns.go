@@ -60,12 +60,12 @@ func (*dnsBuilder) Scheme() string { return "dns" }
 func (b *dnsBuilder) Build(target resolver.Target, cc resolver.ClientConn, _ resolver.BuildOptions) (resolver.Resolver, error) {
 	host, port, err := hostPort(target.Endpoint())
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", &target, err)
+		return nil, fmt.Errorf("%s: %w", target, err)
 	}
 	d := &dnsResolver{
 		DNSConfig: b.DNSConfig,
 		channel:   channel{ClientConn: cc},
-		server:    server(target), host: host, port: port,
+		target:    target.String(), server: server(target), host: host, port: port,
 		now: make(chan struct{}, 1), cancel: func() {},
 	}
 	if address, err := netip.ParseAddr(host); err == nil {
@@ -123,12 +123,12 @@ func lookup(ctx context.Context, server, host string) ([]netip.Addr, error) {
 type dnsResolver struct {
 	DNSConfig
 	channel
-	server, host string
-	port         uint16
-	failing      bool
-	now          chan struct{}
-	cancel       context.CancelFunc
-	all          sync.WaitGroup
+	target, server, host string
+	port                 uint16
+	failing              bool // as the log was told
+	now                  chan struct{}
+	cancel               context.CancelFunc
+	all                  sync.WaitGroup
 }
 
 // ResolveNow implements resolver.Resolver. gRPC calls it when a connection is lost.
@@ -190,7 +190,7 @@ func (d *dnsResolver) look(ctx context.Context) {
 		replicas[i] = netip.AddrPortFrom(address.Unmap(), d.port)
 	}
 	if d.set(replicas) {
-		d.Logger.InfoContext(ctx, "replicas found", "host", d.host, "addresses", d.known)
+		d.Logger.InfoContext(ctx, "replicas found", "endpoint", d.target, "addresses", d.known)
 	}
 }
 
@@ -200,6 +200,6 @@ func (d *dnsResolver) failed(ctx context.Context, err error) {
 	}
 	if !d.failing {
 		d.failing = true
-		d.Logger.WarnContext(ctx, "looking up a backend fails; the addresses that are known stay", "host", d.host, "known", len(d.known), "error", err)
+		d.Logger.WarnContext(ctx, "looking up a backend fails; what is known of it stays", "endpoint", d.target, "addresses", d.known, "error", err)
 	}
 }

@@ -59,10 +59,11 @@ func (*sliceBuilder) OverrideAuthority(target resolver.Target) string {
 func (b *sliceBuilder) Build(target resolver.Target, cc resolver.ClientConn, _ resolver.BuildOptions) (resolver.Resolver, error) {
 	s, err := parseService(target)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", &target, err)
+		return nil, fmt.Errorf("%s: %w", target, err)
 	}
 	w := &sliceResolver{
 		service: s,
+		target:  target.String(),
 		channel: channel{ClientConn: cc},
 		logger:  b.logger,
 		changed: make(chan struct{}, 1), failed: make(chan error, 1),
@@ -74,7 +75,7 @@ func (b *sliceBuilder) Build(target resolver.Target, cc resolver.ClientConn, _ r
 		informers.WithTransform(trim),
 	).Discovery().V1().EndpointSlices().Informer()
 	if err := w.informer.SetWatchErrorHandlerWithContext(w.watchError); err != nil {
-		return nil, fmt.Errorf("%s: %w", &target, err)
+		return nil, fmt.Errorf("%s: %w", target, err)
 	}
 	registration, err := w.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(any) { w.change() },
@@ -82,7 +83,7 @@ func (b *sliceBuilder) Build(target resolver.Target, cc resolver.ClientConn, _ r
 		DeleteFunc: func(any) { w.change() },
 	})
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", &target, err)
+		return nil, fmt.Errorf("%s: %w", target, err)
 	}
 	ctx, cancel := context.WithCancel(klog.NewContext(context.Background(), logr.FromSlogHandler(b.logger.Handler())))
 	w.cancel = cancel
@@ -117,6 +118,7 @@ func parseService(target resolver.Target) (service, error) {
 type sliceResolver struct {
 	service
 	channel
+	target   string
 	logger   *slog.Logger
 	informer cache.SharedIndexInformer
 	changed  chan struct{}
@@ -177,21 +179,21 @@ func (w *sliceResolver) run(ctx context.Context, synced <-chan struct{}) {
 
 // publish tells the channel and the log what is in the slices now.
 func (w *sliceResolver) publish(ctx context.Context) {
-	var slices []*discoveryv1.EndpointSlice
+	var all []*discoveryv1.EndpointSlice
 	for _, object := range w.informer.GetStore().List() {
 		if slice, ok := object.(*discoveryv1.EndpointSlice); ok {
-			slices = append(slices, slice)
+			all = append(all, slice)
 		}
 	}
-	found := w.find(slices)
+	found := w.find(all)
 	if len(found.replicas) == 0 {
 		err := found.why(w.service)
 		if w.clear(err) {
-			w.logger.WarnContext(ctx, "a backend has no replicas", "service", w.service.String(), "error", err)
+			w.logger.WarnContext(ctx, "a backend has no replicas", "endpoint", w.target, "error", err)
 		}
 		return
 	}
 	if w.set(found.replicas) {
-		w.logger.InfoContext(ctx, "replicas found", "service", w.service.String(), "addresses", w.known, "not_ready", found.notReady)
+		w.logger.InfoContext(ctx, "replicas found", "endpoint", w.target, "addresses", w.known, "not_ready", found.notReady)
 	}
 }

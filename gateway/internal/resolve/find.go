@@ -17,11 +17,11 @@ type findings struct {
 	ports    []string // the names of the ports in slices that lack the one that was asked for
 }
 
-// find reads slices for the replicas of s. An endpoint that is in several slices, as one that is being moved
+// find reads the slices of s for its replicas. An endpoint that is in several slices, as one that is being moved
 // may be, is found as often.
-func (s service) find(slices []*discoveryv1.EndpointSlice) findings {
-	f := findings{slices: len(slices)}
-	for _, slice := range slices {
+func (s service) find(all []*discoveryv1.EndpointSlice) findings {
+	f := findings{slices: len(all)}
+	for _, slice := range all {
 		if slice.AddressType != discoveryv1.AddressTypeIPv4 && slice.AddressType != discoveryv1.AddressTypeIPv6 {
 			continue
 		}
