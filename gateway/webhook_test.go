@@ -1,6 +1,8 @@
 package gateway_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"crypto/tls"
 	"encoding/base64"
@@ -52,6 +54,10 @@ func answering(members string) http.HandlerFunc {
 }
 
 type reviewKey struct{}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { return len(p), nil }
 
 func raw(status int, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
@@ -162,10 +168,15 @@ func TestWebhook(t *testing.T) {
 		"it answers with garbage":  {answer: raw(200, "<html>"), text: "its answer is not valid: it is no AdmissionReview"},
 		"it answers with nothing":  {answer: raw(200, ""), text: "its answer is not valid: it is empty"},
 		"it answers with too much": {answer: raw(200, strings.Repeat(" ", 32<<20+1)), text: "its answer is larger than 33554432 bytes"},
-		"it fails":                 {answer: raw(500, "no\n\x1b[31mdisk"), text: "it answered with HTTP 500: no [31mdisk"},
-		"it fails at length":       {answer: raw(502, strings.Repeat("x", 10<<10)), text: "it answered with HTTP 502: " + strings.Repeat("x", 200) + "..."},
-		"it is not there":          {answer: raw(404, ""), text: "it answered with HTTP 404"},
-		"it is slow":               {answer: func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, change: oneSecond, text: "no answer within"},
+		"it answers with too much, compressed": {answer: func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Encoding", "gzip")
+			bomb := gzip.NewWriter(w)
+			_, _ = io.Copy(bomb, io.LimitReader(zeros{}, 1<<30))
+		}, text: "its answer is larger than 33554432 bytes"},
+		"it fails":           {answer: raw(500, "no\n\x1b[31mdisk"), text: "it answered with HTTP 500: no [31mdisk"},
+		"it fails at length": {answer: raw(502, strings.Repeat("x", 10<<10)), text: "it answered with HTTP 502: " + strings.Repeat("x", 200) + "..."},
+		"it is not there":    {answer: raw(404, ""), text: "it answered with HTTP 404"},
+		"it is slow":         {answer: func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, change: oneSecond, text: "no answer within"},
 		"it stops in the middle": {answer: func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.WriteString(w, `{"kind":`)
 			_ = http.NewResponseController(w).Flush()
@@ -238,15 +249,31 @@ func TestWebhookRequest(t *testing.T) {
 	b := h.backend(mutator, func(b *gateway.Backend) { b.Endpoint += "?strict=a%26b" })
 	g := start(t, "http/1.1", []gateway.Backend{b}, services{})
 	sent := recorded(t, "006-*")
-	if got := g.post(t, "/mutate?timeout=10s", sent); got.code != http.StatusOK {
-		t.Fatalf("answered %d %s", got.code, got.text)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, g.url+"/mutate?timeout=10s", bytes.NewReader(sent))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const trace = "0af7651916cd43dd8448eb211c80319c"
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Traceparent", "00-"+trace+"-b7ad6b7169203331-01")
+	r.Header.Set("Baggage", "user=jane")
+	answer, err := g.client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		t.Fatalf("answered %d", answer.StatusCode)
 	}
 	got := h.requests()[0]
+	if parent := got.header.Get("Traceparent"); !strings.Contains(parent, trace) {
+		t.Errorf("the trace is not continued: %q", parent)
+	}
 	if got.uri != "/review?strict=a%26b&timeout=5s" || got.protocol != "HTTP/1.1" {
 		t.Errorf("asked for %s by %s", got.uri, got.protocol)
 	}
 	for name, want := range map[string]string{
-		"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "gatefold", "Authorization": "", "Idempotency-Key": "",
+		"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "gatefold", "Authorization": "", "Baggage": "", "Idempotency-Key": "",
 	} {
 		if value := got.header.Get(name); value != want {
 			t.Errorf("header %s is %q, want %q", name, value, want)
@@ -307,7 +334,8 @@ func writeToken(t *testing.T, dir, token string) string {
 	return path
 }
 
-// TestWebhookTokenRotation replaces a token: the webhook's refusal of the old one makes the gate read the file.
+// TestWebhookTokenRotation replaces a token, and no review fails of it: the webhook's refusal of the old one
+// makes the gate read the file.
 func TestWebhookTokenRotation(t *testing.T) {
 	var valid atomic.Value
 	valid.Store("Bearer one")
@@ -327,7 +355,22 @@ func TestWebhookTokenRotation(t *testing.T) {
 	}
 	writeToken(t, dir, "two")
 	valid.Store("Bearer two")
-	eventually(t, "the new token is sent", func() bool { return g.post(t, "/mutate", pod).code == http.StatusOK })
+	if got := g.post(t, "/mutate", pod); got.code != http.StatusOK || len(h.requests()) != 3 {
+		t.Errorf("after the change: answered %d %s, %d requests in all", got.code, got.text, len(h.requests()))
+	}
+	valid.Store("Bearer three")
+	if got := g.post(t, "/mutate", pod); got.code != http.StatusInternalServerError || len(h.requests()) != 4 {
+		t.Errorf("with a token that is no longer good: answered %d %s, %d requests in all", got.code, got.text, len(h.requests()))
+	}
+}
+
+func TestWebhookWithoutItsToken(t *testing.T) {
+	h := startHook(t, answering(`"allowed":true`))
+	cfg := &gateway.Config{Backends: []gateway.Backend{h.backend(mutator, func(b *gateway.Backend) { b.BearerTokenFile = "testdata/absent" })}}
+	cfg.SetDefaults()
+	if _, err := gateway.New(t.Context(), gateway.Options{Config: cfg}); err == nil || !strings.Contains(err.Error(), `backend "legacy": failed to read token file "testdata/absent"`) {
+		t.Errorf("started with %v", err)
+	}
 }
 
 func TestWebhookClientCertificate(t *testing.T) {

@@ -159,6 +159,24 @@ func TestFilesThatCannotBeUsed(t *testing.T) {
 	if _, err := tlsfile.NewClient(tlsfile.ClientConfig{CertFile: good.CertFile}); err == nil {
 		t.Error("a client's certificate without key was taken")
 	}
+	if _, err := tlsfile.NewClient(tlsfile.ClientConfig{CA: []byte("x")}); err == nil {
+		t.Error("an authority that is not PEM was taken")
+	}
+}
+
+func TestClientAuthoritiesWithoutAFile(t *testing.T) {
+	t.Parallel()
+	ca, other := must(throwaway.New("ca"))(t), must(throwaway.New("other"))(t)
+	if got := must(tlsfile.NewClient(tlsfile.ClientConfig{CA: ca.PEM()}))(t).Config().RootCAs; !got.Equal(ca.Pool()) {
+		t.Error("the authorities that were given are not trusted, or others are")
+	}
+	file := must(other.Write(t.TempDir(), "ca"))(t)
+	if got := must(tlsfile.NewClient(tlsfile.ClientConfig{CA: ca.PEM(), CAFile: file}))(t).Config().RootCAs; !got.Equal(other.Pool()) {
+		t.Error("the file does not go before the authorities that were given")
+	}
+	if got := must(tlsfile.NewClient(tlsfile.ClientConfig{}))(t).Config().RootCAs; got != nil {
+		t.Error("without either, the system's authorities are not taken")
+	}
 }
 
 // syncBuffer is a log that is read while it is written.

@@ -55,12 +55,18 @@ func testThirdParty(t *testing.T, w *world) {
 				})
 			}
 			t.Run("a webhook's refusal reaches the user", func(t *testing.T) { w.refused(t, before["webhooks"]) })
+			t.Run("a custom resource is defaulted by its Go type", func(t *testing.T) {
+				want := w.typedWidget(t, w.at(webhooks, "/"+typed))
+				if diff := cmp.Diff(want, w.typedWidget(t, w.at(before["webhooks"].address, "/mutate"))); diff != "" {
+					t.Errorf("(-webhook alone +gate)\n%s", diff)
+				}
+			})
 		})
 	}
 }
 
-// startWebhooks serves each change at a path of its name, and one refusal at /validate, and returns the
-// address. The first four are built with controller-runtime, the others with kubewebhook.
+// startWebhooks serves each change at a path of its name, the defaults of widgets, and one refusal at
+// /validate, and returns the address. The first four are built with controller-runtime, the others with kubewebhook.
 func (w *world) startWebhooks(t *testing.T) string {
 	t.Helper()
 	mux := http.NewServeMux()
@@ -79,6 +85,7 @@ func (w *world) startWebhooks(t *testing.T) string {
 		}))(t)
 		mux.Handle("/"+c.name, must(kwhttp.HandlerFor(kwhttp.HandlerConfig{Webhook: webhook}))(t))
 	}
+	mux.Handle("/"+typed, must(admission.StandaloneWebhook(typedDefaulter(), admission.StandaloneOptions{}))(t))
 	ownership := must(kwvalidating.NewWebhook(kwvalidating.WebhookConfig{
 		ID: "ownership", Obj: &corev1.Pod{},
 		Validator: kwvalidating.ValidatorFunc(func(_ context.Context, _ *kwmodel.AdmissionReview, object metav1.Object) (*kwvalidating.ValidatorResult, error) {
@@ -148,10 +155,10 @@ func (w *world) at(address, path string) admissionregistrationv1.WebhookClientCo
 	return admissionregistrationv1.WebhookClientConfig{URL: &url, CABundle: w.pki.CA}
 }
 
-func podRules() []admissionregistrationv1.RuleWithOperations {
+func rulesOf(group, resource string) []admissionregistrationv1.RuleWithOperations {
 	return []admissionregistrationv1.RuleWithOperations{{
 		Operations: []admissionregistrationv1.OperationType{admissionregistrationv1.Create},
-		Rule:       admissionregistrationv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"pods"}},
+		Rule:       admissionregistrationv1.Rule{APIGroups: []string{group}, APIVersions: []string{"v1"}, Resources: []string{resource}},
 	}}
 }
 
@@ -169,11 +176,27 @@ func (w *world) admitted(t *testing.T, webhooks []admissionregistrationv1.Webhoo
 	t.Helper()
 	c := w.client(t, nil)
 	ns := w.bareNamespace(t, c)
+	registerMutating(t, c, ns, webhooks, rulesOf("", "pods"))
+	eventually(t, func() error {
+		tried, err := c.CoreV1().Pods(ns).Create(t.Context(), thirdPartyPod(), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		if err == nil && tried.Annotations["example.com/all-labels"] == "" {
+			err = fmt.Errorf("the registration is not in effect: annotations %v", tried.Annotations)
+		}
+		return err
+	})
+	must(c.createPod(t, ns, thirdPartyPod()))(t)
+	stored := must(c.CoreV1().Pods(ns).Get(t.Context(), thirdPartyPod().Name, metav1.GetOptions{}))(t)
+	return withoutIdentity(stored)
+}
+
+// registerMutating registers mutating webhooks, in this order, for a namespace.
+func registerMutating(t *testing.T, c *client, ns string, webhooks []admissionregistrationv1.WebhookClientConfig, rules []admissionregistrationv1.RuleWithOperations) {
+	t.Helper()
 	none, timeout := admissionregistrationv1.SideEffectClassNone, int32(10)
 	registration := &admissionregistrationv1.MutatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: ns}}
 	for i, at := range webhooks {
 		registration.Webhooks = append(registration.Webhooks, admissionregistrationv1.MutatingWebhook{
-			Name: fmt.Sprintf("mutate-%d.example.com", i), ClientConfig: at, Rules: podRules(), TimeoutSeconds: &timeout, SideEffects: &none,
+			Name: fmt.Sprintf("mutate-%d.example.com", i), ClientConfig: at, Rules: rules, TimeoutSeconds: &timeout, SideEffects: &none,
 			NamespaceSelector:       &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: ns}},
 			AdmissionReviewVersions: []string{"v1"},
 		})
@@ -185,16 +208,6 @@ func (w *world) admitted(t *testing.T, webhooks []admissionregistrationv1.Webhoo
 			t.Error(err)
 		}
 	})
-	eventually(t, func() error {
-		tried, err := c.CoreV1().Pods(ns).Create(t.Context(), thirdPartyPod(), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
-		if err == nil && tried.Annotations["example.com/all-labels"] == "" {
-			err = fmt.Errorf("the registration is not in effect: annotations %v", tried.Annotations)
-		}
-		return err
-	})
-	must(c.createPod(t, ns, thirdPartyPod()))(t)
-	stored := must(c.CoreV1().Pods(ns).Get(t.Context(), thirdPartyPod().Name, metav1.GetOptions{}))(t)
-	return withoutIdentity(stored)
 }
 
 // thirdPartyPod has something of everything that the changes touch.
@@ -240,7 +253,7 @@ func (w *world) refused(t *testing.T, g *gate) {
 	must(api.Create(t.Context(), &admissionregistrationv1.ValidatingWebhookConfiguration{
 		ObjectMeta: metav1.ObjectMeta{Name: ns},
 		Webhooks: []admissionregistrationv1.ValidatingWebhook{{
-			Name: "validate.gatefold.dev", ClientConfig: w.at(g.address, "/validate"), Rules: podRules(), SideEffects: &none,
+			Name: "validate.gatefold.dev", ClientConfig: w.at(g.address, "/validate"), Rules: rulesOf("", "pods"), SideEffects: &none,
 			NamespaceSelector:       &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: ns}},
 			AdmissionReviewVersions: []string{"v1"},
 		}},

@@ -101,7 +101,7 @@ func timeFor(ctx context.Context, wait time.Duration) bool {
 func (t *try) failure() error {
 	switch {
 	case t.status >= 300 && t.status < 400:
-		return fmt.Errorf("it answered with HTTP %d, a redirect to %q, which is not followed: the endpoint must be the URL that answers", t.status, t.location)
+		return fmt.Errorf("it answered with HTTP %d, a redirect to %q, which is not followed: the endpoint must be the URL that answers", t.status, printable([]byte(t.location)))
 	case len(t.body) == 0:
 		return fmt.Errorf("it answered with HTTP %d", t.status)
 	default:

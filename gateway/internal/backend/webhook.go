@@ -32,6 +32,8 @@ const (
 	idleTimeout = 30 * time.Second
 	// connectTimeout bounds a connection that outlives the call it was opened for.
 	connectTimeout = 10 * time.Second
+	// headerBytes is more than any webhook has to say there; net/http would take 10 MiB.
+	headerBytes = 64 << 10
 )
 
 // WebhookConfig says how a webhook is called.
@@ -42,7 +44,7 @@ type WebhookConfig struct {
 	APIVersion string
 	// TLS makes connections; whoever made it keeps it up to date.
 	TLS *tlsfile.Client
-	// BearerTokenFile holds a token to send along, read again every minute, and after a 401. Empty: none.
+	// BearerTokenFile holds a token to send along, read again within a minute, and after a 401. Empty: none.
 	BearerTokenFile string
 	// Telemetry traces and measures calls.
 	Telemetry *telemetry.Telemetry
@@ -82,8 +84,9 @@ func NewWebhook(cfg WebhookConfig) (*Webhook, error) {
 			defer cancel()
 			return cfg.TLS.DialTLS(ctx, network, address, "http/1.1")
 		},
-		MaxIdleConnsPerHost: idleConnections,
-		IdleConnTimeout:     idleTimeout,
+		MaxIdleConnsPerHost:    idleConnections,
+		IdleConnTimeout:        idleTimeout,
+		MaxResponseHeaderBytes: headerBytes,
 	}
 	w.client = &http.Client{
 		Transport: otelhttp.NewTransport(pool,
@@ -166,14 +169,15 @@ func (w *Webhook) try(ctx context.Context, body []byte) (t try) {
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("Accept", "application/json")
 	r.Header.Set("User-Agent", "gatefold")
-	start := time.Now()
+	start, token := time.Now(), ""
 	if w.token != nil {
-		token, err := w.token.Token()
+		current, err := w.token.Token()
 		if err != nil {
 			t.err = err
 			return t
 		}
-		token.SetAuthHeader(r)
+		current.SetAuthHeader(r)
+		token = current.AccessToken
 	}
 	resp, err := w.client.Do(r)
 	if err != nil {
@@ -182,10 +186,12 @@ func (w *Webhook) try(ctx context.Context, body []byte) (t try) {
 		return t
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode == http.StatusUnauthorized && w.token != nil {
-		w.token.ResetTokenOlderThan(start)
-	}
 	t.read(ctx, resp)
+	if t.status == http.StatusUnauthorized && w.token != nil {
+		w.token.ResetTokenOlderThan(start)
+		current, err := w.token.Token()
+		t.again = err == nil && current.AccessToken != token // it was replaced a moment ago
+	}
 	return t
 }
 
