@@ -36,6 +36,12 @@ const (
 	Validator = config.Validator
 )
 
+// The modes of a Backend.
+const (
+	Live   = config.Live
+	Shadow = config.Shadow
+)
+
 // Options say how a gate is made. The zero value of each field has the meaning that is written there.
 type Options struct {
 	// ConfigFile is read, and watched by Run: a change that is good takes effect, one that is not is

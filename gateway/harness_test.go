@@ -9,10 +9,13 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 	"google.golang.org/grpc/health"
@@ -21,6 +24,7 @@ import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 
 	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
+	gatewayv1 "github.com/gatefold/gatefold/proto/gen/gatefold/gateway/v1"
 	"github.com/gatefold/gatefold/sdk"
 	"github.com/gatefold/gatefold/sdk/sdktest"
 	"github.com/gatefold/gatefold/sdk/telemetry"
@@ -33,8 +37,10 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // gate is a running gate and a client that trusts it.
 type gate struct {
-	url    string
-	client *http.Client
+	url       string
+	client    *http.Client
+	metrics   http.Handler
+	decisions chan *gatewayv1.Decision // the last ones
 }
 
 // services are what backends of type Mutator and Validator reach, by handler name.
@@ -76,6 +82,11 @@ func start(t *testing.T, protocol string, backends []gateway.Backend, s services
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
+	tel, err := telemetry.New(ctx, telemetry.Config{Service: gateway.Name, Logs: io.Discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	decisions := make(chan *gatewayv1.Decision, 1000)
 	done := make(chan error, 1)
 	go func() {
 		done <- gateway.Run(ctx, gateway.Options{
@@ -88,7 +99,12 @@ func start(t *testing.T, protocol string, backends []gateway.Backend, s services
 				}
 				return server.DialContext(ctx)
 			},
-			Telemetry: telemetry.Discard(),
+			Telemetry: tel,
+			OnDecision: func(_ context.Context, req *admissionv1.AdmissionRequest, decision *gatewayv1.Decision) {
+				if req.GetUid() != "gatefold-self-test" {
+					decisions <- decision
+				}
+			},
 		})
 	}()
 	protocols := new(http.Protocols)
@@ -101,9 +117,14 @@ func start(t *testing.T, protocol string, backends []gateway.Backend, s services
 		if err := <-done; err != nil {
 			t.Errorf("the gate ended with %v", err)
 		}
+		if err := tel.Shutdown(ctx); err != nil {
+			t.Error(err)
+		}
 	})
 	return gate{
-		url: "https://" + listener.Addr().String(),
+		url:       "https://" + listener.Addr().String(),
+		metrics:   tel.Metrics,
+		decisions: decisions,
 		client: &http.Client{Transport: transport, CheckRedirect: func(r *http.Request, _ []*http.Request) error {
 			t.Errorf("the gate redirected to %s", r.URL)
 			return http.ErrUseLastResponse
@@ -148,6 +169,38 @@ func (g gate) do(t *testing.T, method, path, contentType string, body io.Reader)
 		}
 	}
 	return out
+}
+
+// decision returns the next decision that the gate has made.
+func (g gate) decision(t *testing.T) *gatewayv1.Decision {
+	t.Helper()
+	select {
+	case decision := <-g.decisions:
+		return decision
+	case <-time.After(10 * time.Second):
+		t.Fatal("no decision was made")
+		return nil
+	}
+}
+
+// awaitMetric waits until the gate has measured this, as Prometheus reads it, whatever other labels there are.
+func (g gate) awaitMetric(t *testing.T, want string) {
+	t.Helper()
+	scope := regexp.MustCompile(`,?otel_scope_[a-z_]+="[^"]*"`)
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		w := httptest.NewRecorder()
+		g.metrics.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+		text := scope.ReplaceAllString(w.Body.String(), "")
+		if strings.Contains(text, want) {
+			return
+		}
+		if time.Now().After(deadline) {
+			name, _, _ := strings.Cut(want, "{")
+			t.Fatalf("no metric %s, but:\n%s", want, strings.Join(regexp.MustCompile("(?m)^"+name+".*$").FindAllString(text, -1), "\n"))
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 }
 
 func everything() []admissionregistrationv1.RuleWithOperations {

@@ -137,7 +137,7 @@ func TestWebhook(t *testing.T) {
 	v1beta1 := func(b *gateway.Backend) { b.AdmissionReviewVersions = []string{"v2", "v1beta1", "v1"} }
 	oneSecond := func(b *gateway.Backend) { *b = timeout(*b, 1) }
 	const first = `[{"op":"add","path":"/metadata/labels/first","value":"1"}]`
-	large := fmt.Sprintf(`[{"op":"add","path":"/metadata/annotations/large","value":%q}]`, strings.Repeat("x", 3<<20))
+	large := fmt.Sprintf(`[{"op":"add","path":"/metadata/annotations/large","value":%q}]`, strings.Repeat("x", 1<<20))
 	tests := map[string]struct {
 		answer   http.HandlerFunc
 		kind     func(string) gateway.Backend // default: mutator
@@ -156,7 +156,7 @@ func TestWebhook(t *testing.T) {
 		"it speaks v1beta1 and has no uid": {
 			answer: raw(200, `{"response":{"allowed":true,"patch":"`+base64.StdEncoding.EncodeToString([]byte(first))+`"}}`), change: v1beta1, patch: first,
 		},
-		"it changes 3 MiB":       {answer: answering(jsonPatch(large)), patch: large},
+		"it changes 1 MiB":       {answer: answering(jsonPatch(large)), patch: large},
 		"it refuses":             {answer: answering(`"allowed":false,"status":{"message":"not today","code":422,"reason":"Invalid"}`), denied: "legacy: not today", code: 422},
 		"it refuses in silence":  {answer: answering(`"allowed":false`), denied: "legacy: denied without explanation", code: 403},
 		"it warns":               {answer: answering(`"allowed":true,"warnings":["mind"]`), warnings: "legacy: mind"},
@@ -299,8 +299,15 @@ func TestWebhookOrder(t *testing.T) {
 	if got.code != http.StatusOK || string(got.review.Response.Patch) != want {
 		t.Errorf("answered %d %s %s", got.code, got.text, got.review.Response.Patch)
 	}
-	if object := string(h.requests()[0].review.Request.Object.Raw); !strings.Contains(object, `"a":"x"`) {
+	asked := h.requests()
+	if len(asked) != 2 {
+		t.Fatalf("the webhook was asked %d times, want 2: at once with the others, and about what they changed", len(asked))
+	}
+	if object := string(asked[1].review.Request.Object.Raw); !strings.Contains(object, `"a":"x"`) {
 		t.Errorf("the webhook did not see the first change: %s", object)
+	}
+	if asked[0].review.Request.UID == asked[1].review.Request.UID {
+		t.Error("two questions have one uid, so that the webhook may take the second for the first")
 	}
 }
 

@@ -28,9 +28,10 @@ const (
 	breakerCalls    = 20
 	breakerPeriod   = 10 * time.Second
 	breakerInterval = time.Second
-	// patience is the least time after which a call without an answer says something about the backend. The
-	// deadline of a review is the user's to choose (?timeout= of the API request), so a shorter wait does not.
-	patience = time.Second
+	// patience is the least time after which a call without an answer says something about the backend: the
+	// shortest timeoutSeconds, less what a server keeps back of it for its answer. The deadline of a review is
+	// the user's to choose (?timeout= of the API request), so a shorter wait says nothing.
+	patience = 900 * time.Millisecond
 )
 
 // Isolation keeps the troubles of one backend its own: it bounds how many calls are under way to it at once,
