@@ -19,9 +19,10 @@ import (
 // call is one question to one mutator. What is below done belongs to the goroutine that asks until done is
 // closed, and to the fold from then on.
 type call struct {
-	about *fold.Document // the object that the mutator was asked about
-	span  trace.Span
-	done  chan struct{}
+	about  *fold.Document // the object that the mutator was asked about
+	span   trace.Span
+	cancel context.CancelFunc
+	done   chan struct{}
 
 	response *admissionv1.MutateResponse
 	peer     string
@@ -51,7 +52,7 @@ func (c *call) settled() bool {
 func (f *folding) ask(ctx context.Context, i int) {
 	t := f.turns[i]
 	ctx, span := f.Tracer.Start(ctx, "mutate "+t.backend.Name)
-	c := &call{about: f.document, span: span, done: make(chan struct{})}
+	c := &call{about: f.document, span: span, cancel: func() {}, done: make(chan struct{})}
 	t.call = c
 	request := &admissionv1.MutateRequest{Handler: t.backend.Handler, Request: f.request(t.part.Asked)}
 	bounded, cancel, err := share(ctx, t.backend.Timeout, f.parts(), len(f.turns)-1-i)
@@ -60,6 +61,7 @@ func (f *folding) ask(ctx context.Context, i int) {
 		close(c.done)
 		return
 	}
+	c.cancel = cancel
 	t.part.Asked++
 	span.SetAttributes(attribute.Int("gatefold.asked", t.part.Asked))
 	f.calls.Go(func() {
@@ -117,11 +119,12 @@ func withObject(req *admissionv1.AdmissionRequest, object []byte) *admissionv1.A
 	}
 }
 
-// drop forgets the answer of a mutator, if it gave one, because it does not hold.
+// drop forgets the answer of a mutator because it does not hold, and does not wait for one that is not there.
 func (f *folding) drop(t *turn) {
 	if t.call == nil {
 		return
 	}
+	t.call.cancel()
 	ended := time.Now()
 	if t.call.over() {
 		t.part.Duration += t.call.took

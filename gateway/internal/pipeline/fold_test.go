@@ -165,8 +165,6 @@ func one(s *script, object []byte) (gatewayv1.Outcome, []byte) {
 		return failed, object
 	case resp.GetDenial() != nil:
 		return gatewayv1.Outcome_OUTCOME_DENIED, object
-	case len(resp.GetOperations()) == 0:
-		return gatewayv1.Outcome_OUTCOME_ALLOWED, object
 	}
 	patched, err := applied(object, resp.GetOperations())
 	if err != nil {
@@ -200,7 +198,11 @@ func applied(object []byte, ops []*admissionv1.PatchOperation) ([]byte, error) {
 func differ(serial outcomes, record *Record, folded []byte) string {
 	var parts []gatewayv1.Outcome
 	for _, part := range record.Parts {
-		parts = append(parts, part.Outcome)
+		outcome := part.Outcome
+		if outcome == gatewayv1.Outcome_OUTCOME_ALLOWED {
+			outcome = gatewayv1.Outcome_OUTCOME_CHANGED // the object says whether there was anything to change
+		}
+		parts = append(parts, outcome)
 	}
 	if diff := cmp.Diff(serial.parts, parts); diff != "" {
 		return "other outcomes (-serial +folded)\n" + diff
@@ -257,13 +259,8 @@ func (m matchers) fold(ctx context.Context, c *foldCase) (*Record, []byte) {
 			Name: s.Name, Required: !s.Ignore, Timeout: 1 << 40, Matcher: m[s.Match], Mutator: s, Observed: fold.NewObserved(s.Observes),
 		})
 	}
-	req := &admissionv1.AdmissionRequest{
-		Uid: "u", Operation: admissionv1.Operation_OPERATION_CREATE, Object: c.Object,
-		Kind:     &admissionv1.GroupVersionKind{Group: "test.gatefold.dev", Version: "v1", Kind: "Thing"},
-		Resource: &admissionv1.GroupVersionResource{Group: "test.gatefold.dev", Version: "v1", Resource: "things"},
-	}
 	p := &Pipeline{Tracer: noop.NewTracerProvider().Tracer(""), Observer: unobserved{}}
-	record := p.Mutate(ctx, plan, req, nil)
+	record := p.Mutate(ctx, plan, thing(c.Object), nil)
 	var ops []*admissionv1.PatchOperation
 	for _, part := range record.Parts {
 		ops = append(ops, part.Ops...)
@@ -273,6 +270,15 @@ func (m matchers) fold(ctx context.Context, c *foldCase) (*Record, []byte) {
 		panic(fmt.Sprintf("what the gate answers does not apply: %v\n%v\n%s", err, ops, describe(c)))
 	}
 	return record, out
+}
+
+// thing is the creation of a custom object.
+func thing(object json.RawMessage) *admissionv1.AdmissionRequest {
+	return &admissionv1.AdmissionRequest{
+		Uid: "u", Operation: admissionv1.Operation_OPERATION_CREATE, Object: object,
+		Kind:     &admissionv1.GroupVersionKind{Group: "test.gatefold.dev", Version: "v1", Kind: "Thing"},
+		Resource: &admissionv1.GroupVersionResource{Group: "test.gatefold.dev", Version: "v1", Resource: "things"},
+	}
 }
 
 var (

@@ -109,6 +109,9 @@ func (f *folding) take(ctx context.Context, i int) (next int) {
 			t.part.Outcome = gatewayv1.Outcome_OUTCOME_NOT_MATCHED
 			return i + 1
 		}
+		if t.call != nil && !f.mayHold(t) {
+			f.drop(t) // there is no use in waiting for it
+		}
 		if t.call == nil {
 			if culprit, ok := f.verify(ctx, i); !ok {
 				return culprit + 1
@@ -129,7 +132,7 @@ func (f *folding) ahead(ctx context.Context, i int) {
 	asked := false
 	for j := i; j < len(f.turns); j++ {
 		t := f.turns[j]
-		if j > i && (t.part.Asked >= maxSpeculation || t.call != nil && (!t.call.over() || f.holds(t))) {
+		if j > i && (t.part.Asked >= maxSpeculation || t.call != nil && f.mayHold(t)) {
 			continue
 		}
 		if matches, err := f.concerns(ctx, t); err != nil || !matches {
@@ -159,6 +162,14 @@ func (f *folding) concerns(ctx context.Context, t *turn) (bool, error) {
 // holds tells whether the answer is what the mutator would say about the object as it is now.
 func (f *folding) holds(t *turn) bool {
 	return t.call.settled() || !t.backend.Observed.Changed(t.call.about, f.document)
+}
+
+// mayHold is holds for a mutator that may not have answered yet.
+func (f *folding) mayHold(t *turn) bool {
+	if t.call.over() {
+		return f.holds(t)
+	}
+	return !t.backend.Observed.Changed(t.call.about, f.document)
 }
 
 // accept settles a turn by the mutator's answer. It reports false when the answer does not hold.
