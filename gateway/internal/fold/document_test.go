@@ -97,7 +97,7 @@ func TestCopyLimit(t *testing.T) {
 
 // checked applies ops as the gate does: only what a mutator may do at all.
 func checked(document *Document, req *admissionv1.AdmissionRequest, ops []*admissionv1.PatchOperation) (*Document, error) {
-	if err := (Guard{}).Check(req, ops); err != nil {
+	if err := (Guard{}).Check(req, ops, document); err != nil {
 		return nil, err
 	}
 	change, err := document.Apply(ops, 1)

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -18,7 +20,8 @@ type Guard struct {
 }
 
 // NewGuard returns a guard for JSON pointers that may be changed, with everything below them; "*" stands
-// for one level. None means all.
+// for one level. None means all. What is to hold such a place may be made where it is missing, as long as
+// nothing else comes with it: who may set one label may make the labels for it.
 func NewGuard(mayPatch []string) Guard {
 	return Guard{newPatterns(mayPatch)}
 }
@@ -36,14 +39,14 @@ var untouchable = [][]string{
 	{"metadata", "managedFields"},
 }
 
-// Check says why ops must not be applied to req's object, nil when they may be. The error is a *PatchError
-// where it is about one operation.
-func (g Guard) Check(req *admissionv1.AdmissionRequest, ops []*admissionv1.PatchOperation) error {
+// Check says why ops, which were made for the document seen, must not be applied to req's object, nil when they
+// may be. The error is a *PatchError where it is about one operation.
+func (g Guard) Check(req *admissionv1.AdmissionRequest, ops []*admissionv1.PatchOperation, seen *Document) error {
 	if len(ops) > 0 && len(req.GetObject()) == 0 {
 		return fmt.Errorf("a patch on %s, which carries no object to patch", strings.TrimPrefix(req.GetOperation().String(), "OPERATION_"))
 	}
 	for i, op := range ops {
-		if err := g.checkOperation(req, op); err != nil {
+		if err := g.checkOperation(req, op, seen); err != nil {
 			return &PatchError{Index: i, Op: op, Err: err}
 		}
 	}
@@ -77,7 +80,7 @@ func (e *PatchError) Unwrap() error { return e.Err }
 // Operation names the operation: "add /spec/volumes/0".
 func (e *PatchError) Operation() string { return name(e.Op.GetOp()) + " " + e.Op.GetPath() }
 
-func (g Guard) checkOperation(req *admissionv1.AdmissionRequest, op *admissionv1.PatchOperation) error {
+func (g Guard) checkOperation(req *admissionv1.AdmissionRequest, op *admissionv1.PatchOperation, seen *Document) error {
 	switch op.GetOp() {
 	case admissionv1.PatchOp_PATCH_OP_ADD, admissionv1.PatchOp_PATCH_OP_REPLACE:
 		if err := checkValue(op.GetValue()); err != nil {
@@ -93,7 +96,8 @@ func (g Guard) checkOperation(req *admissionv1.AdmissionRequest, op *admissionv1
 		_, err := parse(op.GetPath())
 		return err // a test changes nothing, so it may look anywhere
 	case admissionv1.PatchOp_PATCH_OP_MOVE:
-		if err := g.checkTarget(req, op.GetFrom()); err != nil {
+		from := &admissionv1.PatchOperation{Op: admissionv1.PatchOp_PATCH_OP_REMOVE, Path: op.GetFrom()}
+		if err := g.checkTarget(req, from, seen); err != nil {
 			return fmt.Errorf("from %s: %w", op.GetFrom(), err)
 		}
 	case admissionv1.PatchOp_PATCH_OP_COPY:
@@ -104,7 +108,7 @@ func (g Guard) checkOperation(req *admissionv1.AdmissionRequest, op *admissionv1
 	default:
 		return errors.New("is no operation of RFC 6902")
 	}
-	return g.checkTarget(req, op.GetPath())
+	return g.checkTarget(req, op, seen)
 }
 
 // saysNothing tells whether value is a status of zero values for an object that has none. That is what a mutator
@@ -138,8 +142,8 @@ func checkValue(value []byte) error {
 	return nil
 }
 
-func (g Guard) checkTarget(req *admissionv1.AdmissionRequest, pointer string) error {
-	target, err := parse(pointer)
+func (g Guard) checkTarget(req *admissionv1.AdmissionRequest, op *admissionv1.PatchOperation, seen *Document) error {
+	target, err := parse(op.GetPath())
 	if err != nil {
 		return err
 	}
@@ -151,15 +155,51 @@ func (g Guard) checkTarget(req *admissionv1.AdmissionRequest, pointer string) er
 			return fmt.Errorf("/%s is not for mutators to change", strings.Join(place, "/"))
 		}
 	}
-	if len(g.mayPatch) == 0 {
+	if len(g.mayPatch) == 0 || g.allows(target) {
 		return nil
 	}
-	for _, place := range g.mayPatch {
-		if within(target, place) {
-			return nil
-		}
+	if op.GetOp() == admissionv1.PatchOp_PATCH_OP_ADD && !seen.has(target) && g.allowsOnly(target, &value{raw: string(op.GetValue())}) {
+		return nil
 	}
 	return errors.New("is outside the backend's mayPatch")
+}
+
+func (g Guard) allows(target []string) bool {
+	return slices.ContainsFunc(g.mayPatch, func(place []string) bool { return within(target, place) })
+}
+
+// allowsOnly tells whether v, at target, holds nothing but what may be patched, or is an empty holder for it.
+func (g Guard) allowsOnly(target []string, v *value) bool {
+	if g.allows(target) {
+		return true
+	}
+	leads := func(place []string) bool { return len(place) > len(target) && within(target, place[:len(target)]) }
+	held, err := v.open()
+	if err != nil || !slices.ContainsFunc(g.mayPatch, leads) {
+		return false
+	}
+	for _, m := range held.members {
+		if !g.allowsOnly(append(slices.Clip(target), m.name), m.value) {
+			return false
+		}
+	}
+	for i, e := range held.elements {
+		if !g.allowsOnly(append(slices.Clip(target), strconv.Itoa(i)), e) {
+			return false
+		}
+	}
+	return true
+}
+
+// has tells whether there is a value other than null at target.
+func (d *Document) has(target []string) bool {
+	at := d.root
+	for _, token := range target {
+		if at = d.held(at).at(token); at == nil {
+			return false
+		}
+	}
+	return !at.null()
 }
 
 func name(op admissionv1.PatchOp) string {

@@ -34,7 +34,7 @@ func FuzzRebase(f *testing.F) {
 		}
 		req := &admissionv1.AdmissionRequest{Object: object}
 		for _, ops := range [][]operation{a, b} {
-			if (Guard{}).Check(req, protos(ops)) != nil {
+			if (Guard{}).Check(req, protos(ops), NewDocument(object)) != nil {
 				return
 			}
 		}
@@ -137,7 +137,7 @@ func BenchmarkFold(b *testing.B) {
 		var parts []*Part
 		for i := range n {
 			ops := patch(i)
-			if err := (Guard{}).Check(req, ops); err != nil {
+			if err := (Guard{}).Check(req, ops, came); err != nil {
 				b.Fatal(err)
 			}
 			if observed.Changed(came, now) {

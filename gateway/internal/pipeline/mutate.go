@@ -212,7 +212,7 @@ func (f *folding) fold(ctx context.Context, i int) error {
 	_, span := f.Tracer.Start(ctx, "fold "+t.backend.Name, trace.WithAttributes(
 		attribute.String("gatefold.backend", t.backend.Name), attribute.Bool("gatefold.rebased", t.call.about != f.document)))
 	defer span.End()
-	if err := t.backend.Guard.Check(f.review, ops); err != nil {
+	if err := t.backend.Guard.Check(f.review, ops, t.call.about); err != nil {
 		return err
 	}
 	change, err := f.document.Rebase(ops, t.call.about, i+1)

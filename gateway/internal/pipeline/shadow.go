@@ -138,10 +138,11 @@ func mutateShadow(ctx context.Context, backend *Backend, part *fold.Part, req *a
 	case len(resp.GetOperations()) == 0:
 		return nil
 	}
-	if err := backend.Guard.Check(req, resp.GetOperations()); err != nil {
+	document := fold.NewDocument(req.GetObject())
+	if err := backend.Guard.Check(req, resp.GetOperations(), document); err != nil {
 		return outcome.New(outcome.BadPatch, err)
 	}
-	change, err := fold.NewDocument(req.GetObject()).Apply(resp.GetOperations(), 1)
+	change, err := document.Apply(resp.GetOperations(), 1)
 	if err != nil {
 		return outcome.New(outcome.BadPatch, err)
 	}
