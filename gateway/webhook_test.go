@@ -23,6 +23,8 @@ import (
 
 	admissionapi "k8s.io/api/admission/v1"
 
+	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
+	gatewayv1 "github.com/gatefold/gatefold/proto/gen/gatefold/gateway/v1"
 	"github.com/gatefold/gatefold/sdk"
 	sdkconfig "github.com/gatefold/gatefold/sdk/config"
 	"github.com/gatefold/gatefold/sdk/tlsfile/throwaway"
@@ -35,8 +37,9 @@ type hook struct {
 	url string
 	ca  *throwaway.CA
 
-	mu    sync.Mutex
-	asked []asked
+	mu     sync.Mutex
+	asked  []asked
+	closed atomic.Pointer[atomic.Int32] // counts connections that were closed, where a test sets it
 }
 
 type asked struct {
@@ -54,10 +57,6 @@ func answering(members string) http.HandlerFunc {
 }
 
 type reviewKey struct{}
-
-type zeros struct{}
-
-func (zeros) Read(p []byte) (int, error) { return len(p), nil }
 
 func raw(status int, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
@@ -111,6 +110,11 @@ func startHookAt(t *testing.T, listener net.Listener, ca *throwaway.CA, handle h
 		f(server.TLS)
 	}
 	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if n := h.closed.Load(); n != nil && state == http.StateClosed {
+			n.Add(1)
+		}
+	}
 	server.StartTLS()
 	t.Cleanup(server.Close)
 	h.url = "https://" + listener.Addr().String()
@@ -138,6 +142,14 @@ func TestWebhook(t *testing.T) {
 	oneSecond := func(b *gateway.Backend) { *b = timeout(*b, 1) }
 	const first = `[{"op":"add","path":"/metadata/labels/first","value":"1"}]`
 	large := fmt.Sprintf(`[{"op":"add","path":"/metadata/annotations/large","value":%q}]`, strings.Repeat("x", 1<<20))
+	var bomb bytes.Buffer
+	compressor := gzip.NewWriter(&bomb)
+	if _, err := compressor.Write(make([]byte, 31<<20)); err != nil {
+		t.Fatal(err)
+	}
+	if err := compressor.Close(); err != nil {
+		t.Fatal(err)
+	}
 	tests := map[string]struct {
 		answer   http.HandlerFunc
 		kind     func(string) gateway.Backend // default: mutator
@@ -170,9 +182,8 @@ func TestWebhook(t *testing.T) {
 		"it answers with too much": {answer: raw(200, strings.Repeat(" ", 32<<20+1)), text: "its answer is larger than 33554432 bytes"},
 		"it answers with too much, compressed": {answer: func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Encoding", "gzip")
-			bomb := gzip.NewWriter(w)
-			_, _ = io.Copy(bomb, io.LimitReader(zeros{}, 1<<30))
-		}, text: "its answer is larger than 33554432 bytes"},
+			_, _ = w.Write(bomb.Bytes())
+		}, change: func(b *gateway.Backend) { *b = timeout(*b, 30) }, text: "its answer is larger than 33554432 bytes"},
 		"it fails":           {answer: raw(500, "no\n\x1b[31mdisk"), text: "it answered with HTTP 500: no [31mdisk"},
 		"it fails at length": {answer: raw(502, strings.Repeat("x", 10<<10)), text: "it answered with HTTP 502: " + strings.Repeat("x", 200) + "..."},
 		"it is not there":    {answer: raw(404, ""), text: "it answered with HTTP 404"},
@@ -309,6 +320,36 @@ func TestWebhookOrder(t *testing.T) {
 	if asked[0].review.Request.UID == asked[1].review.Request.UID {
 		t.Error("two questions have one uid, so that the webhook may take the second for the first")
 	}
+}
+
+// TestWebhookConnections shows that connections are kept, and closed with the gate.
+func TestWebhookConnections(t *testing.T) {
+	var opened, closed atomic.Int32
+	h := startHook(t, answering(`"allowed":true`), func(c *tls.Config) {
+		c.VerifyConnection = func(tls.ConnectionState) error { opened.Add(1); return nil }
+	})
+	h.closed.Store(&closed)
+	cfg := &gateway.Config{Backends: []gateway.Backend{h.backend(mutator)}}
+	cfg.SetDefaults()
+	g, err := gateway.New(t.Context(), gateway.Options{Config: cfg})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if _, err := g.Mutate(t.Context(), &gatewayv1.MutateRequest{Request: &admissionv1.AdmissionRequest{
+			Uid: "1", Operation: admissionv1.Operation_OPERATION_CREATE, Object: []byte(`{}`),
+			Resource: &admissionv1.GroupVersionResource{Version: "v1", Resource: "configmaps"},
+		}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if opened.Load() != 1 || closed.Load() != 0 {
+		t.Errorf("three reviews took %d connections, of which %d were closed", opened.Load(), closed.Load())
+	}
+	if err := g.Close(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the connection is closed", func() bool { return closed.Load() == 1 })
 }
 
 // TestWebhookRedirect shows that neither the object nor the token goes where a webhook points.

@@ -143,7 +143,11 @@ func (d *differ) list(path string, raw, before, after json.RawMessage) {
 	}
 	for j, i := range from { // everything before j is in its final place
 		if i < 0 {
-			d.patch.Add(at(j), a[j])
+			to := at(j)
+			if j == len(current) { // so that the gate need not ask again when others have appended too
+				to = path + "/-"
+			}
+			d.patch.Add(to, a[j])
 			current = slices.Insert(current, j, i)
 			continue
 		}

@@ -44,7 +44,7 @@ type try struct {
 }
 
 // retries asks again where the webhook cannot have begun to answer, or has said that it did not: it has side
-// effects of its own, perhaps. When everything fails, retries are at most a fifth of what is under way.
+// effects of its own, perhaps. When everything fails, retries are at most three, or a fifth of what is under way.
 func retries() failsafe.Policy[try] {
 	return retrypolicy.NewBuilder[try]().
 		HandleIf(func(t try, _ error) bool { return t.again }).

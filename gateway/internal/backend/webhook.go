@@ -55,6 +55,7 @@ type Webhook struct {
 	apiVersion string
 	url        *url.URL
 	token      transport.ResettableTokenSource // nil: none
+	pool       *http.Transport
 	client     *http.Client
 	executor   failsafe.Executor[try]
 }
@@ -77,7 +78,7 @@ func NewWebhook(cfg WebhookConfig) (*Webhook, error) {
 	// (k8s.io/apiserver/pkg/util/webhook/client.go, kubernetes/kubernetes#75791).
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
-	pool := &http.Transport{ // without a Proxy: what the environment names does not get to see objects
+	w.pool = &http.Transport{ // without a Proxy: what the environment names does not get to see objects
 		Protocols: protocols,
 		DialTLSContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			ctx, cancel := context.WithTimeout(ctx, connectTimeout)
@@ -89,7 +90,7 @@ func NewWebhook(cfg WebhookConfig) (*Webhook, error) {
 		MaxResponseHeaderBytes: headerBytes,
 	}
 	w.client = &http.Client{
-		Transport: otelhttp.NewTransport(pool,
+		Transport: otelhttp.NewTransport(w.pool,
 			otelhttp.WithTracerProvider(cfg.Telemetry.TracerProvider),
 			otelhttp.WithMeterProvider(cfg.Telemetry.MeterProvider),
 			otelhttp.WithPropagators(cfg.Telemetry.Propagator),
@@ -102,7 +103,7 @@ func NewWebhook(cfg WebhookConfig) (*Webhook, error) {
 
 // Close closes the connections that are idle; calls in flight end as they would.
 func (w *Webhook) Close() error {
-	w.client.CloseIdleConnections()
+	w.pool.CloseIdleConnections() // client does not pass it on: otelhttp's transport has no such method
 	return nil
 }
 
