@@ -144,7 +144,7 @@ func TestWebhook(t *testing.T) {
 	large := fmt.Sprintf(`[{"op":"add","path":"/metadata/annotations/large","value":%q}]`, strings.Repeat("x", 1<<20))
 	var bomb bytes.Buffer
 	compressor := gzip.NewWriter(&bomb)
-	if _, err := compressor.Write(make([]byte, 31<<20)); err != nil {
+	if _, err := compressor.Write(make([]byte, 33<<20)); err != nil {
 		t.Fatal(err)
 	}
 	if err := compressor.Close(); err != nil {
@@ -311,14 +311,13 @@ func TestWebhookOrder(t *testing.T) {
 		t.Errorf("answered %d %s %s", got.code, got.text, got.review.Response.Patch)
 	}
 	asked := h.requests()
-	if len(asked) != 2 {
-		t.Fatalf("the webhook was asked %d times, want 2: at once with the others, and about what they changed", len(asked))
-	}
-	if object := string(asked[1].review.Request.Object.Raw); !strings.Contains(object, `"a":"x"`) {
+	// It was asked at once with the others too, unless that was cut short before it arrived.
+	last := asked[len(asked)-1].review.Request
+	if object := string(last.Object.Raw); !strings.Contains(object, `"a":"x"`) {
 		t.Errorf("the webhook did not see the first change: %s", object)
 	}
-	if asked[0].review.Request.UID == asked[1].review.Request.UID {
-		t.Error("two questions have one uid, so that the webhook may take the second for the first")
+	if last.UID == "" || bytes.Contains(recorded(t, "005-*"), []byte(last.UID)) {
+		t.Errorf("the second question has the uid of the first, %q, so that the webhook may take one for the other", last.UID)
 	}
 }
 
