@@ -14,6 +14,7 @@ func TestSystem(t *testing.T) {
 	}{
 		{"a pod gets its identity and its labels", testInjection},
 		{"a pod gets the same through v1beta1", testInjectionV1beta1},
+		{"the audit log says who changed what", testAudit},
 		{"a pod that breaks two policies is told both", testDenial},
 		{"an optional backend that is down is a warning", testOptionalBackendDown},
 		{"a required mutator that is down is an error", testRequiredMutatorDown},

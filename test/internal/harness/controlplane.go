@@ -29,6 +29,8 @@ type ControlPlane struct {
 	Config *rest.Config
 	// Kubeconfig is the path of a kubeconfig file for the same.
 	Kubeconfig string
+	// AuditLog is the path of its audit log, with the metadata of every write, one JSON event a line.
+	AuditLog string
 
 	env *envtest.Environment
 }
@@ -48,6 +50,11 @@ func StartControlPlane(c ControlPlaneConfig) (*ControlPlane, error) {
 	if err != nil {
 		return nil, err
 	}
+	audit, err := writeAudit(c.Dir)
+	if err != nil {
+		return nil, err
+	}
+	auditLog := filepath.Join(c.Dir, "audit.log")
 	env := &envtest.Environment{
 		BinaryAssetsDirectory:    assets,
 		UseExistingCluster:       new(bool), // whatever the environment says: never a cluster that somebody needs
@@ -57,6 +64,9 @@ func StartControlPlane(c ControlPlaneConfig) (*ControlPlane, error) {
 	env.ControlPlane.GetAPIServer().Configure().
 		Set("tracing-config-file", tracing).
 		Set("admission-control-config-file", admission).
+		Set("audit-policy-file", audit).
+		Set("audit-log-path", auditLog).
+		Set("audit-log-mode", "blocking").
 		// envtest switches it off; pods get their token volume from it, as everywhere.
 		Set("disable-admission-plugins", "StorageObjectInUseProtection")
 	ctrllog.SetLogger(logr.Discard()) // envtest speaks through this global, and complains when nobody has set it
@@ -66,7 +76,7 @@ func StartControlPlane(c ControlPlaneConfig) (*ControlPlane, error) {
 	}
 	// Throttling the tests would only measure the throttle.
 	config.QPS, config.Burst = -1, 0
-	p := &ControlPlane{Config: config, Kubeconfig: filepath.Join(c.Dir, "kubeconfig"), env: env}
+	p := &ControlPlane{Config: config, Kubeconfig: filepath.Join(c.Dir, "kubeconfig"), AuditLog: auditLog, env: env}
 	if err := os.WriteFile(p.Kubeconfig, env.KubeConfig, 0o600); err != nil {
 		return nil, errors.Join(fmt.Errorf("writing the kubeconfig: %w", err), p.Stop())
 	}
@@ -102,6 +112,17 @@ kind: TracingConfiguration
 endpoint: %s
 samplingRatePerMillion: 1000000
 `, endpoint))
+}
+
+// writeAudit makes kube-apiserver keep what admission says about every write.
+func writeAudit(dir string) (string, error) {
+	return writeFile(dir, "audit.yaml", `apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- level: Metadata
+  verbs: [create, update, patch, delete]
+`)
 }
 
 // writeAdmission makes kube-apiserver show a client certificate to every webhook, of both kinds.
