@@ -10,12 +10,6 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
-	// Imported so that the result of these tests is not taken from go test's cache when a program has
-	// changed: the programs themselves are built and run as processes.
-	_ "github.com/gatefold/gatefold/gateway"
-	_ "github.com/gatefold/gatefold/mutator-svc"
-	_ "github.com/gatefold/gatefold/validator-svc"
-
 	"github.com/gatefold/gatefold/test/internal/harness"
 )
 
