@@ -184,3 +184,23 @@ func recordedPod(tb testing.TB) []byte {
 	}
 	return review.Request.Object
 }
+
+// TestRestored: a list that is set to what it was is not taken for one that never changed.
+func TestRestored(t *testing.T) {
+	const object = `{"l":["a"],"m":{"x":1}}`
+	changed, err := NewDocument([]byte(object)).Apply(protos([]operation{
+		{Op: "add", Path: "/l/-", Value: json.RawMessage(`"b"`)}, {Op: "remove", Path: "/m/x"},
+	}), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	restored, err := changed.Document.Apply(protos([]operation{
+		{Op: "replace", Path: "/l", Value: json.RawMessage(`["a"]`)}, {Op: "add", Path: "/m", Value: json.RawMessage(`{"x":1}`)},
+	}), 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := string(restored.Document.Bytes()); got != object {
+		t.Errorf("it is %s", got)
+	}
+}
