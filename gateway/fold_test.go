@@ -177,7 +177,7 @@ func TestShadow(t *testing.T) {
 	told := map[string]string{}
 	for range 4 { // of "hangs" nothing is known yet
 		step := <-g.shadows
-		told[step.GetBackend()] = fmt.Sprint(step.GetOutcome(), step.GetChanged())
+		told[step.GetBackend()] = fmt.Sprintf("%s%v", step.GetOutcome(), step.GetChanged())
 	}
 	want := map[string]string{
 		"agrees": "OUTCOME_ALLOWED[]", "other": "OUTCOME_CHANGED[/metadata/labels/a]", "spoils": "OUTCOME_FAILED[]", "no": "OUTCOME_DENIED[]",

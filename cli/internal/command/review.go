@@ -57,7 +57,8 @@ Verdicts and warnings go to standard error. A warning is also that two mutators 
 a value. Backends of mode Shadow have no part in the result; what they would change, deny or
 fail at is said after the verdict.
 
-A line of -o json has these members, those that would be empty left out:
+A line of -o json has these members; ref, allowed, rounds, steps and patch always, the others
+where there is something to say:
   ref        the object: apiVersion, kind, namespace, name, and source, its FILE:LINE
   allowed    the verdict. Where it is false there is either status, the refusal with its
              message, reason, code and causes, or error, why there is no verdict
@@ -70,7 +71,7 @@ A line of -o json has these members, those that would be empty left out:
                 failurePolicy is Ignore) or Skipped (another had settled the matter)
     order       its place among those that were asked, from 1
     asked       how often it was asked
-    peer        the replica that answered
+    peer        the address of the replica that answered; bufconn is this process
     operations  its changes, as they apply at its turn
     fields      the JSON pointers of what it added, replaced or removed
     conflicts   the values of earlier mutators that it overruled: field, and overruled, the
