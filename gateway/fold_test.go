@@ -174,4 +174,15 @@ func TestShadow(t *testing.T) {
 			t.Errorf("%s is part of the decision", step.GetBackend())
 		}
 	}
+	told := map[string]string{}
+	for range 4 { // of "hangs" nothing is known yet
+		step := <-g.shadows
+		told[step.GetBackend()] = fmt.Sprintf("%s%v", step.GetOutcome(), step.GetChanged())
+	}
+	want := map[string]string{
+		"agrees": "OUTCOME_ALLOWED[]", "other": "OUTCOME_CHANGED[/metadata/labels/a]", "spoils": "OUTCOME_FAILED[]", "no": "OUTCOME_DENIED[]",
+	}
+	if diff := cmp.Diff(want, told); diff != "" {
+		t.Errorf("of shadows was told (-want +got)\n%s", diff)
+	}
 }

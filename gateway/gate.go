@@ -81,7 +81,7 @@ func New(_ context.Context, opts Options) (*Gate, error) {
 		Tracer:   tel.TracerProvider.Tracer("github.com/gatefold/gatefold/gateway"),
 		Observer: recorder,
 	}
-	g.shadows = &pipeline.Shadows{Pipeline: g.pipeline, Observer: recorder}
+	g.shadows = &pipeline.Shadows{Pipeline: g.pipeline, Observer: shadowObserver{recorder, opts.OnShadow}}
 	if err := g.apply(cfg); err != nil {
 		return nil, errors.Join(err, g.Close())
 	}
@@ -96,6 +96,25 @@ func (g *Gate) apply(cfg *Config) error {
 	}
 	g.plan.Store(plan)
 	return nil
+}
+
+// WaitShadows returns when the shadows of all reviews that were answered before have said what they would have
+// done, or ctx is done.
+func (g *Gate) WaitShadows(ctx context.Context) { g.shadows.Wait(ctx) }
+
+// shadowObserver records what shadows would have done, and tells of it who asked to be told.
+type shadowObserver struct {
+	*observe.Recorder
+
+	onShadow func(context.Context, *admissionv1.AdmissionRequest, *gatewayv1.Step)
+}
+
+// Shadow implements pipeline.ShadowObserver.
+func (o shadowObserver) Shadow(ctx context.Context, req *admissionv1.AdmissionRequest, part *fold.Part, live bool) {
+	o.Recorder.Shadow(ctx, part, live)
+	if o.onShadow != nil {
+		o.onShadow(ctx, req, part.Step())
+	}
 }
 
 // Close ends what shadows are still asked, and the connections to the backends.

@@ -68,6 +68,11 @@ type Options struct {
 	// OnDecision is told of every review, after it was decided and before it is answered; its time is
 	// the user's. Nil: nobody is told. It is called from many goroutines and must change nothing.
 	OnDecision func(ctx context.Context, req *admissionv1.AdmissionRequest, decision *gatewayv1.Decision)
+	// OnShadow is told what a shadow would have done about a review that was answered already: req is what it
+	// was asked about, the object as the live mutators have left it. A step that failed is FAILED or IGNORED by
+	// the shadow's own failurePolicy. Nil: nobody is told. It is called from many goroutines, not after the
+	// gate is closed, and must change nothing.
+	OnShadow func(ctx context.Context, req *admissionv1.AdmissionRequest, step *gatewayv1.Step)
 }
 
 // LoadConfig reads the GatewayConfig of a file. The error lists everything that is wrong with it, each with

@@ -41,6 +41,7 @@ type gate struct {
 	client    *http.Client
 	metrics   http.Handler
 	decisions chan *gatewayv1.Decision // the last ones
+	shadows   chan *gatewayv1.Step     // what shadows would have done
 }
 
 // services are what backends of type Mutator and Validator reach, by handler name.
@@ -87,6 +88,7 @@ func start(t *testing.T, protocol string, backends []gateway.Backend, s services
 		t.Fatal(err)
 	}
 	decisions := make(chan *gatewayv1.Decision, 1000)
+	shadows := make(chan *gatewayv1.Step, 1000)
 	done := make(chan error, 1)
 	go func() {
 		done <- gateway.Run(ctx, gateway.Options{
@@ -105,6 +107,7 @@ func start(t *testing.T, protocol string, backends []gateway.Backend, s services
 					decisions <- decision
 				}
 			},
+			OnShadow: func(_ context.Context, _ *admissionv1.AdmissionRequest, step *gatewayv1.Step) { shadows <- step },
 		})
 	}()
 	protocols := new(http.Protocols)
@@ -125,6 +128,7 @@ func start(t *testing.T, protocol string, backends []gateway.Backend, s services
 		url:       "https://" + listener.Addr().String(),
 		metrics:   tel.Metrics,
 		decisions: decisions,
+		shadows:   shadows,
 		client: &http.Client{Transport: transport, CheckRedirect: func(r *http.Request, _ []*http.Request) error {
 			t.Errorf("the gate redirected to %s", r.URL)
 			return http.ErrUseLastResponse

@@ -21,6 +21,7 @@ func TestLogLines(t *testing.T) {
 		{From: "source", Message: "with context", Level: "INFO", Fields: []string{"file", "count"}},
 		{From: "source", Message: "attributes", Level: "ERROR", Fields: []string{"uid", "error"}},
 		{From: "source", Message: "some level"},
+		{From: "source", Message: "a list", Level: "INFO", Fields: []string{"uid", "error"}},
 	}
 	if diff := cmp.Diff(want, told.lines); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)

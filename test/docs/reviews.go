@@ -169,7 +169,10 @@ func (k *kubeAPIServer) ask(ctx context.Context) error {
 	if err := os.WriteFile(k.config, append(file, "# changed\n"...), 0o600); err != nil {
 		return err
 	}
-	return k.eventually(ctx, func() error { return k.scrape(ctx) })
+	return k.eventually(ctx, func() error {
+		// Each try is also a review: it takes some until the breaker of a backend that is away has opened.
+		return errors.Join(k.post(ctx, "/mutate", good, `"allowed":true`), k.scrape(ctx))
+	})
 }
 
 func review(name, spec string) string {
@@ -214,7 +217,8 @@ func (k *kubeAPIServer) post(ctx context.Context, path, body, want string) error
 	return resp.Body.Close()
 }
 
-// scrape reads everybody's metrics as Prometheus does. It fails until all have seen the changed file.
+// scrape reads everybody's metrics as Prometheus does. It fails until all have seen the changed file, and the
+// gate has seen what shadows do and what breakers are for.
 func (k *kubeAPIServer) scrape(ctx context.Context) error {
 	for name, o := range k.observers {
 		w := httptest.NewRecorder()
@@ -226,6 +230,11 @@ func (k *kubeAPIServer) scrape(ctx context.Context) error {
 		}
 		if o.metrics["gatefold_config_reloads_total"] == nil {
 			return fmt.Errorf("the %s has not seen the change of its configuration", name)
+		}
+	}
+	for _, late := range []string{"gatefold_shadow_differences_total", "gatefold_backend_breaker_open"} {
+		if k.observers["gateway"].metrics[late] == nil {
+			return fmt.Errorf("the gateway has not measured %s", late)
 		}
 	}
 	return nil

@@ -111,14 +111,17 @@ func readTelling(dir, from string) (*found, error) {
 	out := &found{names: map[string]string{}}
 	err := eachFile(dir, func(file string, syntax *ast.File) error {
 		var failure error
+		var lists map[string][]string
 		ast.Inspect(syntax, func(n ast.Node) bool {
 			switch n := n.(type) {
+			case *ast.FuncDecl:
+				lists = attrLists(n)
 			case *ast.BasicLit:
 				if name := literal(n); ownName.MatchString(name) {
 					out.names[name] = file
 				}
 			case *ast.CallExpr:
-				line, err := readLog(n)
+				line, err := readLog(n, lists)
 				if err != nil {
 					failure = fmt.Errorf("%s: %w", file, err)
 				}
@@ -134,8 +137,33 @@ func readTelling(dir, from string) (*found, error) {
 	return out, err
 }
 
-// readLog returns the log line that a call writes, or nil.
-func readLog(call *ast.CallExpr) (*logLine, error) {
+// attrLists returns the fields in the lists of attributes that a function collects, by the name of the list.
+func attrLists(function *ast.FuncDecl) map[string][]string {
+	lists := map[string][]string{}
+	ast.Inspect(function, func(n ast.Node) bool {
+		assign, ok := n.(*ast.AssignStmt)
+		if !ok || len(assign.Lhs) != 1 {
+			return true
+		}
+		list, ok := assign.Lhs[0].(*ast.Ident)
+		if !ok {
+			return true
+		}
+		ast.Inspect(assign.Rhs[0], func(n ast.Node) bool {
+			if call, ok := n.(*ast.CallExpr); ok && len(call.Args) == 2 {
+				if method, ok := call.Fun.(*ast.SelectorExpr); ok && isPackage(method.X, "slog") {
+					lists[list.Name] = append(lists[list.Name], literal(call.Args[0]))
+				}
+			}
+			return true
+		})
+		return true
+	})
+	return lists
+}
+
+// readLog returns the log line that a call writes, or nil. lists are those that the call may pass on.
+func readLog(call *ast.CallExpr, lists map[string][]string) (*logLine, error) {
 	method, ok := call.Fun.(*ast.SelectorExpr)
 	if !ok {
 		return nil, nil //nolint:nilnil // no log line is no mistake
@@ -157,6 +185,14 @@ func readLog(call *ast.CallExpr) (*logLine, error) {
 	}
 	if line.Message = literal(args[0]); line.Message == "" {
 		return nil, fmt.Errorf("the message of a log line is %s, and not a constant", types.ExprString(args[0]))
+	}
+	if call.Ellipsis.IsValid() { // a list...
+		list, _ := args[1].(*ast.Ident)
+		if list == nil || len(lists[list.Name]) == 0 {
+			return nil, fmt.Errorf("cannot read the fields of log line %q", line.Message)
+		}
+		line.Fields = lists[list.Name]
+		return line, nil
 	}
 	for i := 1; i < len(args); i++ {
 		key := literal(args[i])

@@ -39,10 +39,7 @@ func telemetryPage(ctx context.Context, root string, w *words) (any, error) {
 	for _, m := range metrics {
 		maps.Copy(labels, m.Labels)
 	}
-	spans, err := spansOf(observers, w)
-	if err != nil {
-		return nil, err
-	}
+	spans := spansOf(observers, w)
 	attributes := map[string]bool{}
 	for _, s := range spans {
 		maps.Copy(attributes, s.Attributes)
@@ -96,7 +93,7 @@ func metricsOf(observers map[string]*observer) (own []*metric, groups map[string
 }
 
 // spansOf returns the spans by name, each below its parent.
-func spansOf(observers map[string]*observer, w *words) ([]*spanKind, error) {
+func spansOf(observers map[string]*observer, w *words) []*spanKind {
 	all := map[trace.SpanID]sdktrace.ReadOnlySpan{}
 	for _, o := range observers {
 		for _, s := range o.spans.Ended() {
@@ -132,24 +129,18 @@ func spansOf(observers map[string]*observer, w *words) ([]*spanKind, error) {
 	return below("", "", kinds)
 }
 
-// below lists the spans under a parent in order of their names.
-func below(parent, indent string, kinds map[string]*spanKind) ([]*spanKind, error) {
+// below lists the spans under a parent in order of their names. One with parents of several kinds, such as the
+// call of a mutator, is under each of them.
+func below(parent, indent string, kinds map[string]*spanKind) []*spanKind {
 	var out []*spanKind
 	for _, key := range slices.Sorted(maps.Keys(kinds)) {
-		k := kinds[key]
-		if len(k.parents) > 1 {
-			return nil, fmt.Errorf("span %s has parents of several kinds: %v", key, slices.Sorted(maps.Keys(k.parents)))
-		}
+		k := *kinds[key]
 		if parent == "" && len(k.parents) == 0 || k.parents[parent] {
-			children, err := below(key, indent+"&emsp;", kinds)
-			if err != nil {
-				return nil, err
-			}
 			k.Indent = indent
-			out = append(append(out, k), children...)
+			out = append(append(out, &k), below(key, indent+"&emsp;", kinds)...)
 		}
 	}
-	return out, nil
+	return out
 }
 
 func keyOf(s sdktrace.ReadOnlySpan) string { return nameOf(s) + " " + s.SpanKind().String() }

@@ -50,11 +50,36 @@ values, is not added here. Requests are dry runs.
 Standard output has only the result, in input order:
   -o diff    what changed, with the backend that did it beside each line
   -o yaml    the final objects; those that are not allowed are left out. Comments are lost
-  -o json    everything known about each object: verdict, each backend's part, patch, final
-             object. One JSON value a line
+  -o json    everything known about each object, one JSON value a line; see below
   -o patch   each object's JSON Patch (RFC 6902), one a line; null for an object that is not
              allowed
-Verdicts and warnings go to standard error.
+Verdicts and warnings go to standard error. A warning is also that two mutators disagree about
+a value. Backends of mode Shadow have no part in the result; what they would change, deny or
+fail at is said after the verdict.
+
+A line of -o json has these members; ref, allowed, rounds, steps and patch always, the others
+where there is something to say:
+  ref        the object: apiVersion, kind, namespace, name, and source, its FILE:LINE
+  allowed    the verdict. Where it is false there is either status, the refusal with its
+             message, reason, code and causes, or error, why there is no verdict
+  warnings   of all backends
+  rounds     how many times mutators had to be waited for one after another: 1 when all were
+             asked at once, 0 when nobody was asked
+  steps      each backend's part, mutators first:
+    backend     its name
+    outcome     NotMatched, Allowed, Changed, Denied, Failed, Ignored (it failed, and its
+                failurePolicy is Ignore) or Skipped (another had settled the matter)
+    order       its place among those that were asked, from 1
+    asked       how often it was asked
+    peer        the address of the replica that answered; bufconn is this process
+    operations  its changes, as they apply at its turn
+    fields      the JSON pointers of what it added, replaced or removed
+    conflicts   the values of earlier mutators that it overruled: field, and overruled, the
+                mutator that had set it
+    denials, warnings, durationMs, error
+  shadows    the parts that backends of mode Shadow would have had, by name, like steps
+  patch      what all changes come to
+  object     the final object
 
 Exit codes:
   0  everything is allowed
@@ -79,7 +104,7 @@ Exit codes:
 	f := cmd.Flags()
 	f.StringVar(&c.config, "config", defaultConfig, "the configuration of the gate and its services")
 	f.StringVarP(&c.output, "output", "o", "diff", "diff, yaml, json or patch")
-	f.BoolVarP(&c.verbose, "verbose", "v", false, "also show the services' log on standard error")
+	f.BoolVarP(&c.verbose, "verbose", "v", false, "also show the services' log, and which mutators were asked again, on standard error")
 	colorFlag(cmd, &c.color)
 	complete(cmd, "output", "diff", "yaml", "json", "patch")
 	return cmd
@@ -110,10 +135,10 @@ func (c *reviewCommand) run(ctx context.Context) error {
 	}
 	defer func() { _ = tel.Shutdown(ctx) }() // nothing is exported
 	var decisions review.Decisions
-	offline := stack.Offline{Config: cfg, Cluster: in.cluster, Telemetry: tel, OnDecision: decisions.Record}
+	offline := stack.Offline{Config: cfg, Cluster: in.cluster, Telemetry: tel, OnDecision: decisions.Record, OnShadow: decisions.RecordShadow}
 	var verdicts []review.Verdict
 	err = offline.Run(ctx, func(ctx context.Context, gate *gateway.Gate) error {
-		reviewer := &review.Reviewer{Gate: gate, Decisions: &decisions, Requests: in.requests}
+		reviewer := &review.Reviewer{Gate: gate, Decisions: &decisions, WaitShadows: gate.WaitShadows, Requests: in.requests}
 		verdicts, err = c.reviewAll(ctx, reviewer, in)
 		return err
 	})
@@ -145,6 +170,11 @@ func (c *reviewCommand) reviewAll(ctx context.Context, reviewer *review.Reviewer
 		}
 		if err := result.PrintNotes(c.Err); err != nil {
 			return nil, err
+		}
+		if c.verbose {
+			if err := result.PrintRounds(c.Err); err != nil {
+				return nil, err
+			}
 		}
 		if err := result.PrintVerdict(c.Err, style); err != nil {
 			return nil, err

@@ -75,6 +75,8 @@ func TestReview(t *testing.T) {
 			args:  []string{"--config", configFile, "-f", "-", "-n", "elsewhere", "-o", "yaml"},
 		},
 		"production-file": {args: []string{"--config", "testdata/away.yaml", "-f", "testdata/pod.yaml", "--as", "jane"}},
+		"folding-diff":    {args: []string{"--config", "testdata/folding.yaml", "-f", "testdata/pod.yaml"}},
+		"folding-json":    {args: []string{"--config", "testdata/folding.yaml", "-f", "testdata/pod.yaml", "-o", "json"}},
 		"guessed": {
 			stdin: "apiVersion: example.com/v1\nkind: Policy\nmetadata: {name: a}\n",
 			args:  []string{"--config", "testdata/away.yaml", "-f", "-", "--as", "jane", "-o", "patch"},

@@ -1,7 +1,9 @@
 package review
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"sync"
 
 	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
@@ -12,8 +14,9 @@ import (
 // that others ask for. Unlike the gate's answers it also has those that failed. The zero value is ready;
 // it is safe for concurrent use.
 type Decisions struct {
-	mu    sync.Mutex
-	byUID map[string]*gatewayv1.Decision
+	mu      sync.Mutex
+	byUID   map[string]*gatewayv1.Decision
+	shadows map[string][]*gatewayv1.Step // by the review's uid
 }
 
 // Record takes one decision; it is a gateway.Options.OnDecision.
@@ -22,6 +25,15 @@ func (d *Decisions) Record(_ context.Context, req *admissionv1.AdmissionRequest,
 	defer d.mu.Unlock()
 	if _, expected := d.byUID[req.GetUid()]; expected {
 		d.byUID[req.GetUid()] = decision
+	}
+}
+
+// RecordShadow takes what one shadow would have done; it is a gateway.Options.OnShadow.
+func (d *Decisions) RecordShadow(_ context.Context, req *admissionv1.AdmissionRequest, step *gatewayv1.Step) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if known, expected := d.shadows[req.GetUid()]; expected {
+		d.shadows[req.GetUid()] = append(known, step)
 	}
 }
 
@@ -40,9 +52,33 @@ func (d *Decisions) expect(uid string) (forget func()) {
 	}
 }
 
-// steps returns the backends' parts in the decision about uid, once it is known.
-func (d *Decisions) steps(uid string) []*gatewayv1.Step {
+// expectShadows makes RecordShadow keep what shadows say about uid until forget is called.
+func (d *Decisions) expectShadows(uid string) (forget func()) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.byUID[uid].GetSteps()
+	if d.shadows == nil {
+		d.shadows = map[string][]*gatewayv1.Step{}
+	}
+	d.shadows[uid] = nil
+	return func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		delete(d.shadows, uid)
+	}
+}
+
+// decision returns the decision about uid, nil until it is known.
+func (d *Decisions) decision(uid string) *gatewayv1.Decision {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.byUID[uid]
+}
+
+// shadowsOf returns what shadows have said about uid so far, by their names.
+func (d *Decisions) shadowsOf(uid string) []*gatewayv1.Step {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.SortedFunc(slices.Values(d.shadows[uid]), func(a, b *gatewayv1.Step) int {
+		return cmp.Compare(a.GetBackend(), b.GetBackend())
+	})
 }

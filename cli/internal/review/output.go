@@ -74,7 +74,9 @@ type record struct {
 	Status   *refusal        `json:"status,omitempty"`
 	Error    string          `json:"error,omitempty"`
 	Warnings []string        `json:"warnings,omitempty"`
+	Rounds   int             `json:"rounds"`
 	Steps    []step          `json:"steps"`
+	Shadows  []step          `json:"shadows,omitempty"`
 	Patch    []operation     `json:"patch"`
 	Object   json.RawMessage `json:"object,omitempty"`
 }
@@ -102,15 +104,28 @@ type cause struct {
 }
 
 type step struct {
-	Backend    string      `json:"backend"`
-	Outcome    string      `json:"outcome"`
+	Backend string `json:"backend"`
+	Outcome string `json:"outcome"`
+	// Order counts those that were asked, from 1; a shadow has none.
+	Order int `json:"order,omitempty"`
+	// Asked is how often the backend was asked.
+	Asked      int32       `json:"asked,omitempty"`
+	Peer       string      `json:"peer,omitempty"`
 	Operations []operation `json:"operations,omitempty"`
-	// Fields are the JSON pointers that the operations name.
-	Fields     []string  `json:"fields,omitempty"`
-	Denials    []refusal `json:"denials,omitempty"`
-	Warnings   []string  `json:"warnings,omitempty"`
-	DurationMS float64   `json:"durationMs"`
-	Error      string    `json:"error,omitempty"`
+	// Fields are the JSON pointers of what the operations added, replaced or removed.
+	Fields     []string   `json:"fields,omitempty"`
+	Conflicts  []conflict `json:"conflicts,omitempty"`
+	Denials    []refusal  `json:"denials,omitempty"`
+	Warnings   []string   `json:"warnings,omitempty"`
+	DurationMS float64    `json:"durationMs"`
+	Error      string     `json:"error,omitempty"`
+}
+
+// conflict is a value of another backend that is no longer there.
+type conflict struct {
+	Field string `json:"field"`
+	// Overruled is the backend that had set it.
+	Overruled string `json:"overruled"`
 }
 
 func printJSON(w io.Writer, r *Result) error {
@@ -121,6 +136,7 @@ func printJSON(w io.Writer, r *Result) error {
 		},
 		Allowed:  r.Verdict == Allowed,
 		Warnings: r.Warnings,
+		Rounds:   r.Rounds,
 		Steps:    []step{},
 		Patch:    operations(r.Patch),
 	}
@@ -130,8 +146,17 @@ func printJSON(w io.Writer, r *Result) error {
 	if r.Err != nil {
 		out.Error = r.Err.Error()
 	}
+	order := 0
 	for _, s := range r.Steps {
-		out.Steps = append(out.Steps, stepOf(s))
+		one := stepOf(s)
+		if one.Asked > 0 {
+			order++
+			one.Order = order
+		}
+		out.Steps = append(out.Steps, one)
+	}
+	for _, s := range r.Shadows {
+		out.Shadows = append(out.Shadows, stepOf(s))
 	}
 	if r.Final != nil {
 		out.Object = r.Final.JSON()
@@ -143,13 +168,18 @@ func stepOf(s *gatewayv1.Step) step {
 	out := step{
 		Backend:    s.GetBackend(),
 		Outcome:    outcomes[s.GetOutcome()],
-		Fields:     changedFields(s.GetOperations()),
+		Asked:      s.GetAsked(),
+		Peer:       s.GetPeer(),
+		Fields:     s.GetChanged(),
 		Warnings:   s.GetWarnings(),
 		DurationMS: float64(s.GetDuration().AsDuration().Microseconds()) / 1000,
 		Error:      s.GetError(),
 	}
 	if len(s.GetOperations()) > 0 {
 		out.Operations = operations(s.GetOperations())
+	}
+	for _, c := range s.GetConflicts() {
+		out.Conflicts = append(out.Conflicts, conflict{c.GetField(), c.GetOverruled()})
 	}
 	for _, d := range s.GetDenials() {
 		out.Denials = append(out.Denials, refusal{d.GetMessage(), d.GetReason(), d.GetCode(), causes(d.GetCauses())})

@@ -61,16 +61,3 @@ func apply(root *tree.Node, ops []*admissionv1.PatchOperation) (*tree.Node, erro
 	next.Arrange(root)
 	return next, nil
 }
-
-// changedFields returns the JSON pointers that a patch names, each once.
-func changedFields(ops []*admissionv1.PatchOperation) []string {
-	var fields []string
-	seen := map[string]bool{}
-	for _, op := range ops {
-		if path := op.GetPath(); op.GetOp() != admissionv1.PatchOp_PATCH_OP_TEST && !seen[path] {
-			seen[path] = true
-			fields = append(fields, path)
-		}
-	}
-	return fields
-}

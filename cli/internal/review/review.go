@@ -56,6 +56,10 @@ type Result struct {
 	Warnings []string
 	// Steps are the backends' parts in both phases, mutators first.
 	Steps []*gatewayv1.Step
+	// Rounds is how many times mutators had to be waited for one after another; see gatewayv1.Decision.
+	Rounds int
+	// Shadows are the parts that shadows would have had, by their names.
+	Shadows []*gatewayv1.Step
 	// Patch is the folded patch of the mutators.
 	Patch []*admissionv1.PatchOperation
 	// States are the object after each mutator that changed it, in order. Like Final they are without
@@ -74,6 +78,9 @@ type Reviewer struct {
 	Gate Gate
 	// Decisions is what the gate in this process tells of its decisions.
 	Decisions *Decisions
+	// WaitShadows returns when shadows have said what they would have done about the reviews so far, or ctx is
+	// done. Nil: nobody waits for them, and results are without them.
+	WaitShadows func(ctx context.Context)
 	// Requests makes the requests.
 	Requests *Requests
 }
@@ -92,6 +99,9 @@ func (v *Reviewer) Review(ctx context.Context, o manifest.Object) (*Result, erro
 	if s.unchanged {
 		r.Notes = append(r.Notes, fmt.Sprintf("no old object for %s among --objects; it is compared with itself, so checks of changes see none", r.Name()))
 	}
+	if v.WaitShadows != nil {
+		defer v.Decisions.expectShadows(s.request.GetUid())()
+	}
 	final, err := v.mutate(ctx, r, s)
 	if err == nil && r.Verdict == Allowed {
 		err = v.validate(ctx, r, s, final)
@@ -99,14 +109,18 @@ func (v *Reviewer) Review(ctx context.Context, o manifest.Object) (*Result, erro
 	if err != nil {
 		r.Verdict, r.Err = Failed, err
 	}
+	if v.WaitShadows != nil {
+		v.WaitShadows(ctx)
+		r.Shadows = v.Decisions.shadowsOf(s.request.GetUid())
+	}
 	return r, nil
 }
 
 func (v *Reviewer) mutate(ctx context.Context, r *Result, s *subject) (*tree.Node, error) {
 	defer v.Decisions.expect(s.request.GetUid())()
 	resp, err := v.Gate.Mutate(ctx, &gatewayv1.MutateRequest{ApiVersion: apiVersion, Request: s.request})
-	steps := v.Decisions.steps(s.request.GetUid())
-	r.Steps = append(r.Steps, steps...)
+	decision := v.Decisions.decision(s.request.GetUid())
+	r.Steps, r.Rounds = append(r.Steps, decision.GetSteps()...), int(decision.GetRounds())
 	if err != nil {
 		return nil, plain(err)
 	}
@@ -119,7 +133,7 @@ func (v *Reviewer) mutate(ctx context.Context, r *Result, s *subject) (*tree.Nod
 	if err != nil {
 		return nil, err
 	}
-	r.States, err = states(s, steps, final)
+	r.States, err = states(s, decision.GetSteps(), final)
 	r.Final = s.asWritten(final)
 	return final, err
 }
@@ -132,7 +146,7 @@ func (v *Reviewer) validate(ctx context.Context, r *Result, s *subject, final *t
 	r.Validated = request
 	defer v.Decisions.expect(request.GetUid())()
 	resp, err := v.Gate.Validate(ctx, &gatewayv1.ValidateRequest{ApiVersion: apiVersion, Request: request})
-	r.Steps = append(r.Steps, v.Decisions.steps(request.GetUid())...)
+	r.Steps = append(r.Steps, v.Decisions.decision(request.GetUid()).GetSteps()...)
 	if err != nil {
 		return plain(err)
 	}

@@ -47,8 +47,25 @@ type scripted struct {
 	asked []*admissionv1.AdmissionRequest
 }
 
+// tellShadows says what shadows would have done, as late as it may be.
+func (g *scripted) tellShadows(ctx context.Context) {
+	req := g.asked[len(g.asked)-1]
+	if req.GetName() != "web" {
+		return
+	}
+	for _, step := range []*gatewayv1.Step{
+		{Backend: "policy-next", Outcome: gatewayv1.Outcome_OUTCOME_DENIED, Denials: []*admissionv1.Denial{{Message: "not\nred"}, {Message: "not round"}}},
+		{Backend: "labels-next", Outcome: gatewayv1.Outcome_OUTCOME_CHANGED, Asked: 1, Changed: []string{"/metadata/labels/a", "/metadata/labels/b"}},
+		{Backend: "agrees", Outcome: gatewayv1.Outcome_OUTCOME_ALLOWED, Asked: 1},
+		{Backend: "away", Outcome: gatewayv1.Outcome_OUTCOME_IGNORED, Error: "no replica answered"},
+	} {
+		g.RecordShadow(ctx, req, step)
+		g.RecordShadow(ctx, &admissionv1.AdmissionRequest{Uid: "somebody else's"}, step)
+	}
+}
+
 func reviewer(g *scripted, r *Requests) *Reviewer {
-	return &Reviewer{Gate: g, Decisions: &g.Decisions, Requests: r}
+	return &Reviewer{Gate: g, Decisions: &g.Decisions, WaitShadows: g.tellShadows, Requests: r}
 }
 
 func op(kind admissionv1.PatchOp, path, value string) *admissionv1.PatchOperation {
@@ -57,18 +74,34 @@ func op(kind admissionv1.PatchOp, path, value string) *admissionv1.PatchOperatio
 
 func (g *scripted) Mutate(ctx context.Context, req *gatewayv1.MutateRequest) (*gatewayv1.MutateResponse, error) {
 	g.asked = append(g.asked, req.GetRequest())
-	record := func(steps ...*gatewayv1.Step) { g.Record(ctx, req.GetRequest(), &gatewayv1.Decision{Steps: steps}) }
+	record := func(steps ...*gatewayv1.Step) {
+		decision := &gatewayv1.Decision{Steps: steps}
+		for _, s := range steps {
+			decision.Rounds = max(decision.GetRounds(), s.GetAsked())
+		}
+		g.Record(ctx, req.GetRequest(), decision)
+	}
 	labels := []*admissionv1.PatchOperation{op(admissionv1.PatchOp_PATCH_OP_ADD, "/metadata/labels", `{"team":"a","yes":"no"}`)}
 	identity := []*admissionv1.PatchOperation{
 		op(admissionv1.PatchOp_PATCH_OP_ADD, "/spec/containers/0/env", `[{"name":"AWS_REGION","value":"eu"}]`),
 		op(admissionv1.PatchOp_PATCH_OP_ADD, "/spec/volumes", `[{"name":"token"}]`),
 	}
 	changed := func(backend string, ops []*admissionv1.PatchOperation) *gatewayv1.Step {
-		return &gatewayv1.Step{Backend: backend, Outcome: gatewayv1.Outcome_OUTCOME_CHANGED, Operations: ops, Duration: durationpb.New(1500 * time.Microsecond)}
+		step := &gatewayv1.Step{
+			Backend: backend, Outcome: gatewayv1.Outcome_OUTCOME_CHANGED, Operations: ops, Asked: 1, Peer: "10.0.0.1:9443", Duration: durationpb.New(1500 * time.Microsecond),
+		}
+		for _, op := range ops {
+			step.Changed = append(step.Changed, op.GetPath())
+		}
+		return step
 	}
 	switch req.GetRequest().GetName() {
 	case "web":
-		record(changed("labels", labels), changed("identity", identity))
+		skipped := &gatewayv1.Step{Backend: "nobody", Outcome: gatewayv1.Outcome_OUTCOME_NOT_MATCHED}
+		second := changed("identity", identity)
+		second.Asked = 2
+		second.Conflicts = []*gatewayv1.Conflict{{Field: "/spec/volumes", Overruled: "labels"}}
+		record(changed("labels", labels), skipped, second)
 		return &gatewayv1.MutateResponse{
 			Review: &gatewayv1.Review{Allowed: true, Operations: append(labels, identity...), Warnings: []string{"image is pinned\nby tag\x1b[2J"}},
 		}, nil
@@ -226,6 +259,19 @@ func TestValidatorsSeeTheFinalObject(t *testing.T) {
 		`"spec":{"serviceAccountName":"web","containers":[{"name":"app","image":"registry.example.com/web:1.0","args":["yes","<&>"],"env":[{"name":"AWS_REGION","value":"eu"}]}],"volumes":[{"name":"token"}]}}`
 	if diff := cmp.Diff(want, string(gate.asked[1].GetObject())); diff != "" {
 		t.Errorf("validated (-want +got):\n%s", diff)
+	}
+}
+
+// TestNobodyWaitsForShadows: then they are nobody's, however early they are.
+func TestNobodyWaitsForShadows(t *testing.T) {
+	objects := readObjects(t)
+	gate := &scripted{}
+	v := reviewer(gate, requests(objects))
+	v.WaitShadows = nil
+	r, err := v.Review(t.Context(), objects[0])
+	gate.tellShadows(t.Context())
+	if err != nil || len(r.Shadows) > 0 || len(gate.shadows) > 0 {
+		t.Errorf("shadows %v, remembered %v, error %v", r.Shadows, gate.shadows, err)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/gatefold/gatefold/cli/internal/render"
+	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
 	gatewayv1 "github.com/gatefold/gatefold/proto/gen/gatefold/gateway/v1"
 )
 
@@ -28,7 +29,28 @@ func (r *Result) PrintNotes(w io.Writer) error {
 	return nil
 }
 
-// PrintVerdict writes what became of the object, why, and its warnings, a line each.
+// PrintRounds writes which mutators were asked more than once, or after others; nothing where all were asked
+// at once.
+func (r *Result) PrintRounds(w io.Writer) error {
+	var again []string
+	for _, s := range r.Steps {
+		if s.GetAsked() > 1 {
+			again = append(again, fmt.Sprintf("%s %d times", s.GetBackend(), s.GetAsked()))
+		}
+	}
+	text := fmt.Sprintf("%s: the mutators took %d rounds", r.Name(), r.Rounds)
+	switch {
+	case len(again) > 0:
+		text += ": earlier ones changed what later ones look at (observes), so the gate asked " + strings.Join(again, ", ")
+	case r.Rounds <= 1:
+		return nil
+	}
+	_, err := fmt.Fprintf(w, "note: %s\n", render.Clean(text))
+	return err
+}
+
+// PrintVerdict writes what became of the object, why, its warnings, what mutators disagree on, and what shadows
+// would have done, a line each.
 func (r *Result) PrintVerdict(w io.Writer, style render.Style) error {
 	var b strings.Builder
 	say := func(color, word, rest string) {
@@ -48,6 +70,16 @@ func (r *Result) PrintVerdict(w io.Writer, style render.Style) error {
 	}
 	for _, warning := range r.Warnings {
 		say(render.Yellow, "warning", ": "+warning)
+	}
+	for _, s := range r.Steps {
+		for _, c := range s.GetConflicts() {
+			say(render.Yellow, "warning", ": "+disagreement(s, c))
+		}
+	}
+	for _, s := range r.Shadows {
+		for _, would := range intentions(s) {
+			say(render.Cyan, "shadow", fmt.Sprintf(" %s: %s", s.GetBackend(), would))
+		}
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -87,6 +119,36 @@ func (r *Result) denials() []string {
 	}
 	if len(all) == 0 { // the gate itself refused
 		all = append(all, ": "+r.Status.GetMessage())
+	}
+	return all
+}
+
+// disagreement says who has overruled whom. Values are left out, they may be secrets.
+func disagreement(s *gatewayv1.Step, c *gatewayv1.Conflict) string {
+	overruling := fmt.Sprintf("overwrites %s, which %s had set", c.GetField(), c.GetOverruled())
+	for _, op := range s.GetOperations() {
+		removes := op.GetOp() == admissionv1.PatchOp_PATCH_OP_REMOVE
+		switch {
+		case removes && strings.HasPrefix(c.GetField()+"/", op.GetPath()+"/"):
+			overruling = fmt.Sprintf("removes %s, which %s had set", c.GetField(), c.GetOverruled())
+		case !removes && op.GetPath() == c.GetField():
+			overruling = fmt.Sprintf("sets %s, which %s had set to something else", c.GetField(), c.GetOverruled())
+		}
+	}
+	return fmt.Sprintf("%s %s; the later one has its way", s.GetBackend(), overruling)
+}
+
+// intentions are what a shadow would have done, and nothing where it agrees.
+func intentions(s *gatewayv1.Step) []string {
+	if s.GetError() != "" {
+		return []string{"failed: " + s.GetError()}
+	}
+	var all []string
+	for _, d := range s.GetDenials() {
+		all = append(all, "would deny: "+d.GetMessage())
+	}
+	if len(s.GetChanged()) > 0 {
+		all = append(all, "would change "+strings.Join(s.GetChanged(), ", "))
 	}
 	return all
 }

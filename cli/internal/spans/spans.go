@@ -123,6 +123,14 @@ func convert(s sdktrace.ReadOnlySpan) render.Span {
 	if s.Parent().IsValid() {
 		out.Parent = s.Parent().SpanID().String()
 	}
+	for _, a := range s.Attributes() {
+		switch {
+		case a.Key == "gatefold.asked" && a.Value.AsInt64() > 1:
+			out.Name += " (asked again)"
+		case a.Key == "gatefold.outcome" && a.Value.AsString() == "stale":
+			out.Name += " (not used)"
+		}
+	}
 	if service, ok := s.Resource().Set().Value("service.name"); ok {
 		out.Service = service.AsString()
 	}

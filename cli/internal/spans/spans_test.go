@@ -52,6 +52,31 @@ func TestTakeJoinsServices(t *testing.T) {
 	}
 }
 
+// TestNames: of the times that a mutator was asked, each says what became of it.
+func TestNames(t *testing.T) {
+	c := NewCollector()
+	ctx, outer := tracer(c, "gate").Start(t.Context(), "review /mutate")
+	for _, attributes := range [][]attribute.KeyValue{
+		{attribute.Int("gatefold.asked", 1), attribute.String("gatefold.outcome", "stale")},
+		{attribute.Int("gatefold.asked", 2), attribute.String("gatefold.outcome", "stale")},
+		{attribute.Int("gatefold.asked", 3), attribute.String("gatefold.outcome", "changed")},
+		{attribute.Int("gatefold.asked", 1), attribute.String("gatefold.outcome", "allowed")},
+	} {
+		_, span := tracer(c, "gate").Start(ctx, "mutate labels", trace.WithAttributes(attributes...))
+		span.End()
+	}
+	outer.End()
+	got, _ := c.Take(t.Context(), outer.SpanContext().TraceID())
+	var names []string
+	for _, s := range got {
+		names = append(names, s.Name)
+	}
+	want := []string{"mutate labels (not used)", "mutate labels (asked again) (not used)", "mutate labels (asked again)", "mutate labels", "review /mutate"}
+	if diff := cmp.Diff(want, names); diff != "" {
+		t.Errorf("names (-want +got):\n%s", diff)
+	}
+}
+
 // TestTakeDoesNotWaitForever: the call to a backend that cannot be reached may outlive the answer.
 func TestTakeDoesNotWaitForever(t *testing.T) {
 	c := NewCollector()

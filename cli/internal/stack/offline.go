@@ -25,6 +25,8 @@ type Offline struct {
 	Telemetry *telemetry.Telemetry
 	// OnDecision is the gate's; see gateway.Options.
 	OnDecision func(context.Context, *admissionv1.AdmissionRequest, *gatewayv1.Decision)
+	// OnShadow is the gate's; see gateway.Options.
+	OnShadow func(context.Context, *admissionv1.AdmissionRequest, *gatewayv1.Step)
 }
 
 // Run starts everything, calls use with the gate, and stops everything again.
@@ -40,7 +42,8 @@ func (o Offline) Run(ctx context.Context, use func(context.Context, *gateway.Gat
 			return err
 		}
 		gate, err := gateway.New(ctx, gateway.Options{
-			Config: o.Config.Gateway, Cluster: o.Cluster, Telemetry: o.Telemetry, DialInproc: services.Dial, OnDecision: o.OnDecision,
+			Config: o.Config.Gateway, Cluster: o.Cluster, Telemetry: o.Telemetry, DialInproc: services.Dial,
+			OnDecision: o.OnDecision, OnShadow: o.OnShadow,
 		})
 		if err != nil {
 			return exit.UsageError(fmt.Errorf("%s: %w", o.Config.File, err)) // a selector or an expression that does not compile

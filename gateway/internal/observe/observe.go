@@ -15,6 +15,7 @@ import (
 	gatewayv1 "github.com/gatefold/gatefold/proto/gen/gatefold/gateway/v1"
 
 	"github.com/gatefold/gatefold/gateway/internal/fold"
+	"github.com/gatefold/gatefold/gateway/internal/outcome"
 )
 
 // Recorder records decisions and the backends' parts in them. It is safe for concurrent use.
@@ -159,7 +160,7 @@ func (r *Recorder) Shadow(ctx context.Context, part *fold.Part, live bool) {
 
 // ShadowsMissed records a review that shadows were not asked about, because they are too slow for the load.
 func (r *Recorder) ShadowsMissed(ctx context.Context) {
-	r.failures.Add(ctx, 1, metric.WithAttributes(attribute.String("cause", "shadows_missed")))
+	r.failures.Add(ctx, 1, metric.WithAttributes(attribute.String("cause", string(outcome.ShadowsMissed))))
 }
 
 // Failure records a review that failed before any backend was asked.

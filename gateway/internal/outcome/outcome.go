@@ -18,7 +18,8 @@ import (
 // Cause is why a review, or one backend's part in it, failed. It is a label of the failure metrics.
 type Cause string
 
-// The causes. The first five are about the review as a whole, the others about one backend.
+// The causes. The first five are about the review as a whole, the others about one backend; of the last one no
+// answer is made.
 const (
 	BadReview    Cause = "bad_review"    // the sender's mistake: not an AdmissionReview
 	TooLarge     Cause = "too_large"     // larger than limits.reviewBytes, and without a uid to refuse it by
@@ -33,6 +34,8 @@ const (
 	Undecided    Cause = "undecided"     // selectors or conditions could not be evaluated
 	Busy         Cause = "busy"          // as many calls were under way as the backend may have
 	BreakerOpen  Cause = "breaker_open"  // the backend was not asked, because it did not answer lately
+
+	ShadowsMissed Cause = "shadows_missed" // shadows were not asked about a review, because too many are with them already
 )
 
 // row is how a cause is answered: by the gate's gRPC API, and by its HTTPS face.

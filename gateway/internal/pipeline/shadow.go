@@ -3,6 +3,8 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,8 +23,9 @@ const maxShadowed = 64
 // ShadowObserver is told of what shadows would have done, from several goroutines at once.
 type ShadowObserver interface {
 	// Shadow is told of one shadow's part: what it would still change of the object that the live mutators have
-	// made, what it would say against it, or why it failed. live tells whether the review was allowed.
-	Shadow(ctx context.Context, part *fold.Part, live bool)
+	// made, what it would say against it, or why it failed. req is what it was asked about, live tells whether
+	// the review was allowed.
+	Shadow(ctx context.Context, req *admissionv1.AdmissionRequest, part *fold.Part, live bool)
 	// ShadowsMissed is told of a review that shadows were not asked about.
 	ShadowsMissed(ctx context.Context)
 }
@@ -36,28 +39,36 @@ type Shadows struct {
 	Observer ShadowObserver
 
 	once    sync.Once
-	places  chan struct{}
 	closing chan struct{}
 	running sync.WaitGroup
+
+	mu     sync.Mutex
+	asking map[chan struct{}]bool // one for each review that is with shadows, closed when it no longer is
+	closed bool
 }
 
 func (s *Shadows) init() {
-	s.once.Do(func() { s.places, s.closing = make(chan struct{}, maxShadowed), make(chan struct{}) })
+	s.once.Do(func() { s.asking, s.closing = map[chan struct{}]bool{}, make(chan struct{}) })
 }
 
 // Ask begins to ask shadows about a review that was answered, and returns at once. The record and the request
-// are no longer changed by anybody; ctx lends its trace, but not its end. It must not be called after Close.
+// are no longer changed by anybody; ctx lends its trace, but not its end. After Close nobody is asked.
 func (s *Shadows) Ask(ctx context.Context, shadows []*Backend, req *admissionv1.AdmissionRequest, record *Record, allowed bool, namespaces route.Namespaces) {
 	if len(shadows) == 0 {
 		return
 	}
 	s.init()
-	select {
-	case s.places <- struct{}{}:
-	default:
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed:
+		return
+	case len(s.asking) == maxShadowed:
 		s.Observer.ShadowsMissed(ctx)
 		return
 	}
+	done := make(chan struct{})
+	s.asking[done] = true
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s.running.Go(func() {
 		select {
@@ -67,7 +78,7 @@ func (s *Shadows) Ask(ctx context.Context, shadows []*Backend, req *admissionv1.
 		}
 	})
 	s.running.Go(func() {
-		defer func() { <-s.places }()
+		defer s.end(done)
 		defer cancel()
 		// The document belongs to one goroutine, and so does what the shadows make of it.
 		if record.Document.Changed() {
@@ -76,16 +87,16 @@ func (s *Shadows) Ask(ctx context.Context, shadows []*Backend, req *admissionv1.
 		view := route.NewView(req, namespaces)
 		var waiting sync.WaitGroup
 		for _, backend := range shadows {
-			part := &fold.Part{Backend: backend.Name}
+			part := &fold.Part{Backend: backend.Name, Required: backend.Required}
 			matches, err := s.Pipeline.match(ctx, backend, view)
 			switch {
 			case err != nil:
 				part.Fail(outcome.Undecided, err)
-				s.Observer.Shadow(ctx, part, allowed)
+				s.Observer.Shadow(ctx, req, part, allowed)
 			case matches:
 				waiting.Go(func() {
 					s.ask(ctx, backend, part, req)
-					s.Observer.Shadow(ctx, part, allowed)
+					s.Observer.Shadow(ctx, req, part, allowed)
 				})
 			}
 		}
@@ -93,9 +104,34 @@ func (s *Shadows) Ask(ctx context.Context, shadows []*Backend, req *admissionv1.
 	})
 }
 
-// Close ends what is under way and waits for it.
+// end says that a review is no longer with shadows.
+func (s *Shadows) end(done chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.asking, done)
+	close(done)
+}
+
+// Wait returns when what was under way as it was called is over, or ctx is done.
+func (s *Shadows) Wait(ctx context.Context) {
+	s.mu.Lock()
+	asking := slices.Collect(maps.Keys(s.asking))
+	s.mu.Unlock()
+	for _, done := range asking {
+		select {
+		case <-done:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Close ends what is under way and waits for it. The observer is told of nothing afterwards.
 func (s *Shadows) Close() {
 	s.init()
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
 	close(s.closing)
 	s.running.Wait()
 }

@@ -21,6 +21,11 @@ func lines(ctx context.Context, logger *slog.Logger, level slog.Level, note stri
 	logger.InfoContext(ctx, "with context", "file", "f", "count", 1)
 	logger.LogAttrs(ctx, slog.LevelError, "attributes", slog.String("uid", note), slog.Any("error", err))
 	logger.LogAttrs(ctx, level, "some level")
+	collected := []slog.Attr{slog.String("uid", note)}
+	if err != nil {
+		collected = append(collected, slog.Any("error", err))
+	}
+	logger.LogAttrs(ctx, slog.LevelInfo, "a list", collected...)
 	_ = err.Error() + "gatefold.seen" + "gatefold.dev/v1alpha1"
 	return status.Error(1, "no line")
 }
