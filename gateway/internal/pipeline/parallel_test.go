@@ -16,15 +16,15 @@ import (
 	"github.com/gatefold/gatefold/gateway/internal/fold"
 )
 
-// slow is a mutator that takes its time.
-type slow struct {
+// delayed is a mutator that takes its time.
+type delayed struct {
 	Mutator
 
 	takes time.Duration
 }
 
 // Mutate implements Mutator.
-func (s slow) Mutate(ctx context.Context, req *admissionv1.MutateRequest) (*admissionv1.MutateResponse, string, error) {
+func (s delayed) Mutate(ctx context.Context, req *admissionv1.MutateRequest) (*admissionv1.MutateResponse, string, error) {
 	select {
 	case <-ctx.Done():
 		return nil, "", ctx.Err()
@@ -56,7 +56,7 @@ func TestParallel(t *testing.T) {
 					}
 					plan.Mutators = append(plan.Mutators, &Backend{
 						Name: key, Required: true, Timeout: 5 * time.Second, Matcher: m[""],
-						Mutator: slow{s, 20 * time.Millisecond}, Observed: fold.NewObserved(s.Observes),
+						Mutator: delayed{s, 20 * time.Millisecond}, Observed: fold.NewObserved(s.Observes),
 					})
 				}
 				ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
@@ -81,11 +81,11 @@ func TestParallel(t *testing.T) {
 func TestHangs(t *testing.T) {
 	m := newMatchers(t)
 	synctest.Test(t, func(t *testing.T) {
-		never := &Backend{Name: "never", Timeout: 30 * time.Second, Matcher: m[""], Mutator: slow{&script{}, time.Hour}}
+		never := &Backend{Name: "never", Timeout: 30 * time.Second, Matcher: m[""], Mutator: delayed{&script{}, time.Hour}}
 		change := func(name, key string) *Backend {
 			return &Backend{
 				Name: name, Required: true, Timeout: 30 * time.Second, Matcher: m[""],
-				Mutator: slow{&script{Edits: []edit{{Do: "set", At: "/metadata/labels", Key: key, Value: "1"}}}, time.Second},
+				Mutator: delayed{&script{Edits: []edit{{Do: "set", At: "/metadata/labels", Key: key, Value: "1"}}}, time.Second},
 			}
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
