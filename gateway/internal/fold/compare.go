@@ -72,19 +72,27 @@ func differs(place []string, a, b *Document, inA, inB *value) bool {
 	}
 	heldA, heldB := a.held(inA), b.held(inB)
 	if place[0] != wildcard {
-		return differs(place[1:], a, b, heldA.at(place[0]), heldB.at(place[0]))
+		nextA, nextB := heldA.at(place[0]), heldB.at(place[0])
+		if heldA.form == array && heldB.form == array && nextA != nextB {
+			return true // another element in this place is another element, even where it looks the same below
+		}
+		return differs(place[1:], a, b, nextA, nextB)
 	}
-	if len(heldA.elements) != len(heldB.elements) || !heldA.sameNames(heldB) {
+	if len(heldA.members) != len(heldB.members) || !slices.Equal(heldA.elements, heldB.elements) {
 		return true
 	}
-	for i := range heldA.elements {
-		// Another element in this place is another element, even where it looks the same below.
-		if heldA.elements[i] != heldB.elements[i] || differs(place[1:], a, b, heldA.elements[i], heldB.elements[i]) {
+	for _, e := range heldA.elements {
+		if differs(place[1:], a, b, e, e) {
 			return true
 		}
 	}
+	membersB := make(map[string]*value, len(heldB.members))
+	for _, m := range heldB.members {
+		membersB[m.name] = m.value
+	}
 	for _, m := range heldA.members {
-		if differs(place[1:], a, b, m.value, heldB.at(m.name)) {
+		other, ok := membersB[m.name]
+		if !ok || differs(place[1:], a, b, m.value, other) {
 			return true
 		}
 	}

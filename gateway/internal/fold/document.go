@@ -1,8 +1,6 @@
 package fold
 
-import (
-	"maps"
-)
+import "maps"
 
 // Document is an object as it stands after some patches. It never changes: applying a patch gives another
 // Document, which shares with this one everything that the patch leaves alone. Only what lies on the way to
@@ -11,7 +9,6 @@ import (
 type Document struct {
 	root   *value
 	edited map[*value]content // what an object or array holds by now, where that is not what its text says
-	copied int                // by "copy" operations of all patches so far
 	text   []byte             // what Bytes returns, once it was asked
 }
 
@@ -39,7 +36,7 @@ func (d *Document) fork() *Document {
 	if edited == nil {
 		edited = map[*value]content{}
 	}
-	return &Document{root: d.root, edited: edited, copied: d.copied}
+	return &Document{root: d.root, edited: edited}
 }
 
 // content returns what v, an object or array, holds in this document.

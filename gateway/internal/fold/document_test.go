@@ -82,16 +82,22 @@ func TestDocument(t *testing.T) {
 	}
 }
 
-// TestCopyLimit copies 2 MiB twice: kube-apiserver, which gets both in one patch, would refuse the second.
+// TestCopyLimit copies 2 MiB twice: kube-apiserver would refuse the second, and so is one patch. Two patches have
+// nothing to do with each other, and kube-apiserver is told to add.
 func TestCopyLimit(t *testing.T) {
 	req := &admissionv1.AdmissionRequest{Object: []byte(`{"a":"` + strings.Repeat("x", 2<<20) + `"}`)}
-	twice := protos([]operation{{Op: "copy", From: "/a", Path: "/b"}})
-	first, err := checked(NewDocument(req.GetObject()), req, twice)
+	once := protos([]operation{{Op: "copy", From: "/a", Path: "/b"}})
+	twice := protos([]operation{{Op: "copy", From: "/a", Path: "/b"}, {Op: "copy", From: "/a", Path: "/c"}})
+	if _, err := NewDocument(req.GetObject()).Apply(twice, 1); err == nil || !strings.Contains(err.Error(), "copies more than 3145728 bytes") {
+		t.Errorf("two in one patch: %v", err)
+	}
+	first, err := checked(NewDocument(req.GetObject()), req, once)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := checked(first, req, twice); err == nil || !strings.Contains(err.Error(), "copies more than 3145728 bytes") {
-		t.Errorf("the second: %v", err)
+	second, err := first.Apply(protos([]operation{{Op: "copy", From: "/a", Path: "/c"}}), 2)
+	if err != nil || second.Ops[0].GetOp() != admissionv1.PatchOp_PATCH_OP_ADD {
+		t.Errorf("the second patch: %v %v", second.Ops[0].GetOp(), err)
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
 )
 
-// copyLimit is how much "copy" operations may add in all: kube-apiserver refuses more
+// copyLimit is how much the "copy" operations of one patch may add, as in kube-apiserver
 // (k8s.io/apiserver/pkg/server/config.go, JSONPatchMaxCopyBytes).
 const copyLimit = 3 << 20
 
@@ -22,7 +22,8 @@ var ErrStale = errors.New("other mutators have changed what the patch is about")
 type Change struct {
 	// Document is the object with the change.
 	Document *Document
-	// Ops are the operations as they apply to the object before the change.
+	// Ops are the operations as they apply to the object before the change. Tests are not among them, and what
+	// was copied is added.
 	Ops []*admissionv1.PatchOperation
 	// Fields are the JSON pointers of what was added, replaced or removed, each once, in that order. An index
 	// is that of the moment; "-" is never among them.
@@ -46,7 +47,7 @@ type Overruled struct {
 // Indices are plain decimals within the array, a replaced or removed value must exist, and no member on
 // the way may stand twice. The error is a *PatchError.
 func (d *Document) Apply(ops []*admissionv1.PatchOperation, by int) (*Change, error) {
-	return (&editor{now: d.fork(), by: by}).edit(ops)
+	return newEditor(d, nil, by).edit(ops)
 }
 
 // Rebase applies ops, which were made for the document seen, to d, which comes from seen by other mutators'
@@ -62,16 +63,33 @@ func (d *Document) Rebase(ops []*admissionv1.PatchOperation, seen *Document, by 
 	if seen == d {
 		return d.Apply(ops, by)
 	}
-	return (&editor{now: d.fork(), seen: seen.fork(), by: by}).edit(ops)
+	return newEditor(d, seen, by).edit(ops)
 }
 
 // editor applies operations to a document and, where the mutator saw another one, to that one in step, so
 // that every place that an operation names can be looked up there and found again here.
 type editor struct {
-	now    *Document
-	seen   *Document // nil: the mutator saw now
-	by     int
-	change Change
+	now     *Document
+	seen    *Document // nil: the mutator saw now
+	by      int
+	change  Change
+	touched map[string]bool // the fields of change
+	copied  int             // bytes, by "copy"
+	owned   map[owner]bool  // whose content was made its own
+}
+
+// owner is an object or array in one of the two documents.
+type owner struct {
+	in *Document
+	of *value
+}
+
+func newEditor(now, seen *Document, by int) *editor {
+	e := &editor{now: now.fork(), by: by, touched: map[string]bool{}, owned: map[owner]bool{}}
+	if seen != nil {
+		e.seen = seen.fork()
+	}
+	return e
 }
 
 func (e *editor) edit(ops []*admissionv1.PatchOperation) (*Change, error) {
@@ -112,7 +130,7 @@ func (e *editor) apply(op *admissionv1.PatchOperation) error {
 			return nil
 		}
 		e.overrule(at.path(), at.value, v)
-		e.set(at.holder, func(c content) content { return c.replaced(at.value, v) })
+		e.both(at.holder, func(c *content) { c.replace(at.value, v) })
 		e.touch(at.path())
 		e.emit(op, at.path(), "")
 		return nil
@@ -133,10 +151,12 @@ func (e *editor) apply(op *admissionv1.PatchOperation) error {
 			return err
 		}
 		data := e.now.append(nil, from.value)
-		if e.now.copied += len(data); e.now.copied > copyLimit {
+		if e.copied += len(data); e.copied > copyLimit {
 			return fmt.Errorf("the patch copies more than %d bytes", copyLimit)
 		}
-		return e.insert(op, &value{raw: string(data), by: e.by}, from.path())
+		// kube-apiserver counts what all mutators copy together; it is told to add instead.
+		add := &admissionv1.PatchOperation{Op: admissionv1.PatchOp_PATCH_OP_ADD, Path: op.GetPath(), Value: data}
+		return e.insert(add, &value{raw: string(data), by: e.by}, "")
 	case admissionv1.PatchOp_PATCH_OP_TEST:
 		at, err := e.find(op.GetPath())
 		if err != nil {
@@ -146,9 +166,7 @@ func (e *editor) apply(op *admissionv1.PatchOperation) error {
 		if err == nil && !same {
 			err = errors.New("the value there is another")
 		}
-		if err == nil {
-			e.emit(op, at.path(), "")
-		}
+		// kube-apiserver need not make the test again: it applies the patch to the very object that it sent.
 		return err
 	default:
 		return errors.New("it is no operation of RFC 6902")
@@ -249,7 +267,10 @@ func (e *editor) join(op *admissionv1.PatchOperation, v *value) (bool, error) {
 		return false, err
 	}
 	before, err := e.seen.content(at.holder)
-	if err != nil || before.form != object || before.at(at.token) != nil {
+	if err != nil || before.form != object {
+		return false, err
+	}
+	if there, err := before.find(at.token); err != nil || there >= 0 {
 		return false, err
 	}
 	now, err := e.now.content(at.holder)
@@ -268,10 +289,9 @@ func (e *editor) join(op *admissionv1.PatchOperation, v *value) (bool, error) {
 	if err != nil || ours.form != there.form || len(ours.elements) > 0 {
 		return false, ErrStale // where a first element goes in a list that has some by now, only the mutator knows
 	}
-	if e.seen.edited[at.holder], err = before.with(at.token, theirs); err != nil {
-		return false, err
-	}
+	e.alter(e.seen, at.holder, func(c *content) { c.set(at.token, theirs) })
 	e.seen.edited[theirs] = content{form: ours.form}
+	e.owned[owner{e.seen, theirs}] = false // what it held there is another's
 	for _, m := range ours.members {
 		if err := e.add(&admissionv1.PatchOperation{
 			Op: admissionv1.PatchOp_PATCH_OP_ADD, Path: op.GetPath() + "/" + escape(m.name), Value: []byte(m.value.raw),
@@ -307,9 +327,9 @@ func (e *editor) insert(op *admissionv1.PatchOperation, v *value, from string) e
 		return err
 	}
 	if e.seen != nil {
-		e.seen.edited[at.holder] = before.inserted(i, v)
+		e.alter(e.seen, at.holder, func(c *content) { c.insert(i, v) })
 	}
-	e.now.edited[at.holder] = now.inserted(j, v)
+	e.alter(e.now, at.holder, func(c *content) { c.insert(j, v) })
 	at.at = strconv.Itoa(j)
 	e.touch(at.path())
 	if at.token == end {
@@ -320,8 +340,10 @@ func (e *editor) insert(op *admissionv1.PatchOperation, v *value, from string) e
 }
 
 func (e *editor) insertMember(op *admissionv1.PatchOperation, at place, before, now content, v *value, from string) error {
-	if _, err := before.find(at.token); err != nil {
-		return err
+	for _, c := range []content{before, now} {
+		if _, err := c.find(at.token); err != nil {
+			return err
+		}
 	}
 	was, is := before.at(at.token), now.at(at.token)
 	if e.seen != nil && (was != is || was != nil && !unchanged(was, e.seen, e.now)) {
@@ -331,15 +353,7 @@ func (e *editor) insertMember(op *admissionv1.PatchOperation, at place, before, 
 		return nil
 	}
 	e.overrule(at.path(), is, v)
-	var err error
-	if e.seen != nil {
-		if e.seen.edited[at.holder], err = before.with(at.token, v); err != nil {
-			return err
-		}
-	}
-	if e.now.edited[at.holder], err = now.with(at.token, v); err != nil {
-		return err
-	}
+	e.both(at.holder, func(c *content) { c.set(at.token, v) })
 	e.touch(at.path())
 	e.emit(op, at.path(), from)
 	return nil
@@ -372,26 +386,33 @@ func position(token string, before, now content) (i, j int, err error) {
 const end = "-"
 
 func (e *editor) remove(at place) {
-	e.set(at.holder, func(c content) content { return c.without(at.value) })
+	e.both(at.holder, func(c *content) { c.remove(at.value) })
 }
 
-// set changes what holder holds, here and in the document that the mutator saw.
-func (e *editor) set(holder *value, change func(content) content) {
-	for _, d := range []*Document{e.now, e.seen} {
-		if d == nil {
-			continue
-		}
-		c, err := d.content(holder)
-		if err == nil { // it was looked into before
-			d.edited[holder] = change(c)
-		}
+// both changes what holder holds, here and in the document that the mutator saw.
+func (e *editor) both(holder *value, change func(*content)) {
+	e.alter(e.now, holder, change)
+	if e.seen != nil {
+		e.alter(e.seen, holder, change)
 	}
+}
+
+// alter changes what holder, which was looked into before, holds in d.
+func (e *editor) alter(d *Document, holder *value, change func(*content)) {
+	c := d.held(holder)
+	if key := (owner{d, holder}); !e.owned[key] {
+		e.owned[key] = true
+		c = c.own()
+	}
+	change(&c)
+	d.edited[holder] = c
 }
 
 // touch records that an operation changed what stands at these pointers.
 func (e *editor) touch(fields ...string) {
 	for _, field := range fields {
-		if !slices.Contains(e.change.Fields, field) {
+		if !e.touched[field] {
+			e.touched[field] = true
 			e.change.Fields = append(e.change.Fields, field)
 		}
 	}
@@ -403,40 +424,4 @@ func (e *editor) emit(op *admissionv1.PatchOperation, path, from string) {
 		op = &admissionv1.PatchOperation{Op: op.GetOp(), Path: path, From: from, Value: op.GetValue()}
 	}
 	e.change.Ops = append(e.change.Ops, op)
-}
-
-// overrule notes which values of other mutators are lost when v takes the place of old; v is nil for none.
-func (e *editor) overrule(path string, old, v *value) {
-	if old == nil {
-		return
-	}
-	theirs := old.by != 0 && old.by != e.by
-	held, ok := e.now.edited[old]
-	if !ok {
-		held = old.parts // nobody has changed what nobody has looked into
-	}
-	if theirs && held.form == scalar {
-		held = e.now.held(old)
-	}
-	next := e.now.held(v)
-	switch held.form {
-	case object:
-		for _, m := range held.members {
-			e.overrule(path+"/"+escape(m.name), m.value, next.at(m.name))
-		}
-	case array:
-		for i, element := range held.elements {
-			text := string(e.now.append(nil, element))
-			kept := slices.IndexFunc(next.elements, func(n *value) bool { return n.raw == text })
-			var by *value
-			if kept >= 0 {
-				by = next.elements[kept]
-			}
-			e.overrule(path+"/"+strconv.Itoa(i), element, by)
-		}
-	default:
-		if theirs && (v == nil || v.raw != old.raw) {
-			e.change.Overruled = append(e.change.Overruled, Overruled{Field: path, By: old.by})
-		}
-	}
 }

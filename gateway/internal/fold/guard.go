@@ -14,6 +14,10 @@ import (
 	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
 )
 
+// maxOperations is how many operations a patch may have. Some of the work for each grows with the object, and
+// how large that is its author decides, who is not the mutator's.
+const maxOperations = 2000
+
 // Guard is what one mutator may change. The zero value allows everything that any mutator may.
 type Guard struct {
 	mayPatch patterns // empty: all
@@ -44,6 +48,9 @@ var untouchable = [][]string{
 func (g Guard) Check(req *admissionv1.AdmissionRequest, ops []*admissionv1.PatchOperation, seen *Document) error {
 	if len(ops) > 0 && len(req.GetObject()) == 0 {
 		return fmt.Errorf("a patch on %s, which carries no object to patch", strings.TrimPrefix(req.GetOperation().String(), "OPERATION_"))
+	}
+	if len(ops) > maxOperations {
+		return fmt.Errorf("the patch has %d operations, and at most %d are taken: replace a list or object as a whole", len(ops), maxOperations)
 	}
 	for i, op := range ops {
 		if err := g.checkOperation(req, op, seen); err != nil {
@@ -77,8 +84,17 @@ func (e *PatchError) Error() string {
 // Unwrap returns the reason.
 func (e *PatchError) Unwrap() error { return e.Err }
 
+// maxPath is how much of a path is told; some keys are long.
+const maxPath = 200
+
 // Operation names the operation: "add /spec/volumes/0".
-func (e *PatchError) Operation() string { return name(e.Op.GetOp()) + " " + e.Op.GetPath() }
+func (e *PatchError) Operation() string {
+	path := e.Op.GetPath()
+	if len(path) > maxPath {
+		path = strings.ToValidUTF8(path[:maxPath], "") + "…"
+	}
+	return name(e.Op.GetOp()) + " " + path
+}
 
 func (g Guard) checkOperation(req *admissionv1.AdmissionRequest, op *admissionv1.PatchOperation, seen *Document) error {
 	switch op.GetOp() {
@@ -135,11 +151,16 @@ func zero(value any) bool {
 	}
 }
 
+// checkValue refuses members that stand twice too: kube-apiserver keeps one of them, and those whose turn comes
+// later would have to guess which.
 func checkValue(value []byte) error {
-	if !jsontext.Value(value).IsValid(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) {
-		return errors.New("its value is not JSON")
+	if jsontext.Value(value).IsValid() {
+		return nil
 	}
-	return nil
+	if jsontext.Value(value).IsValid(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) {
+		return errors.New("its value has a member that stands twice, or broken UTF-8")
+	}
+	return errors.New("its value is not JSON")
 }
 
 func (g Guard) checkTarget(req *admissionv1.AdmissionRequest, op *admissionv1.PatchOperation, seen *Document) error {

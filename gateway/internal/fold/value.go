@@ -11,15 +11,16 @@ import (
 )
 
 // value is one JSON value as it came with the object or with a patch: its text, and its parts once somebody
-// has looked inside. It never changes; what patches do to its parts is kept by each Document. So a value is
-// the same one in every Document that holds it, wherever it has moved to.
+// has looked inside, which is why Documents that share values belong to one goroutine. What patches do to its
+// parts is kept by each Document. So a value is the same one in every Document that holds it, wherever it has
+// moved to.
 type value struct {
 	raw   string
 	by    int // the turn of the mutator that put it there; 0 for what came with the object
 	parts content
 }
 
-// content is what an object or array holds. Its slices are shared and never written to.
+// content is what an object or array holds. Its slices may be shared, so who changes one makes it its own first.
 type content struct {
 	form     form
 	members  []member
@@ -134,59 +135,45 @@ func (c content) place(v *value) (string, bool) {
 	return escape(c.members[i].name), true
 }
 
-// with returns c with a member set: in the place of the one of that name, or at the end.
-func (c content) with(name string, v *value) (content, error) {
-	i, err := c.find(name)
-	if err != nil {
-		return content{}, err
-	}
-	members := slices.Clone(c.members)
-	if i >= 0 {
-		members[i].value = v
-	} else {
-		members = append(members, member{name: name, key: quote(name), value: v})
-	}
-	return content{form: object, members: members}, nil
-}
-
-// inserted returns c with an element inserted before the one at i.
-func (c content) inserted(i int, v *value) content {
-	elements := make([]*value, 0, len(c.elements)+1)
-	elements = append(append(append(elements, c.elements[:i]...), v), c.elements[i:]...)
-	return content{form: array, elements: elements}
-}
-
-// replaced returns c with another value in the place of old.
-func (c content) replaced(old, v *value) content {
-	out := content{form: c.form, members: slices.Clone(c.members), elements: slices.Clone(c.elements)}
-	for i := range out.members {
-		if out.members[i].value == old {
-			out.members[i].value = v
-		}
-	}
-	for i := range out.elements {
-		if out.elements[i] == old {
-			out.elements[i] = v
-		}
-	}
-	return out
-}
-
-// without returns c without v.
-func (c content) without(v *value) content {
+// own returns c with slices of its own, with room for one more.
+func (c content) own() content {
 	return content{
 		form:     c.form,
-		members:  slices.DeleteFunc(slices.Clone(c.members), func(m member) bool { return m.value == v }),
-		elements: slices.DeleteFunc(slices.Clone(c.elements), func(e *value) bool { return e == v }),
+		members:  append(make([]member, 0, len(c.members)+1), c.members...),
+		elements: append(make([]*value, 0, len(c.elements)+1), c.elements...),
 	}
 }
 
-// sameNames tells whether two objects have members of the same names, in any order.
-func (c content) sameNames(other content) bool {
-	if len(c.members) != len(other.members) {
-		return false
+// set sets a member: in the place of the one of that name, or at the end. No name stands twice.
+func (c *content) set(name string, v *value) {
+	if i, _ := c.find(name); i >= 0 {
+		c.members[i].value = v
+		return
 	}
-	return !slices.ContainsFunc(c.members, func(m member) bool { return other.at(m.name) == nil })
+	c.members = append(c.members, member{name: name, key: quote(name), value: v})
+}
+
+// insert puts an element before the one at i.
+func (c *content) insert(i int, v *value) { c.elements = slices.Insert(c.elements, i, v) }
+
+// replace puts v in the place of old.
+func (c *content) replace(old, v *value) {
+	if i := slices.Index(c.elements, old); i >= 0 {
+		c.elements[i] = v
+	}
+	for i := range c.members {
+		if c.members[i].value == old {
+			c.members[i].value = v
+		}
+	}
+}
+
+// remove takes v out.
+func (c *content) remove(v *value) {
+	c.members = slices.DeleteFunc(c.members, func(m member) bool { return m.value == v })
+	if i := slices.Index(c.elements, v); i >= 0 {
+		c.elements = slices.Delete(c.elements, i, i+1)
+	}
 }
 
 // index reads an array index from 0 to last as RFC 6901 writes it: no sign, no leading zero.

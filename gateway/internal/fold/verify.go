@@ -1,9 +1,8 @@
 package fold
 
 import (
-	"encoding/json"
+	"bytes"
 	"fmt"
-	"slices"
 
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -13,87 +12,102 @@ import (
 	kjson "sigs.k8s.io/json"
 
 	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
+
+	"github.com/gatefold/gatefold/gateway/internal/codec"
 )
 
 // objectLimit is the largest request that etcd takes (go.etcd.io/etcd/server/embed, DefaultMaxRequestBytes).
 const objectLimit = 3 << 20 / 2
 
-// Verify makes sure that kube-apiserver can do what it is told: it applies the patches of all parts to req's
-// object with the library that kube-apiserver applies them with, and decodes the result as kube-apiserver
-// does. A patch that fails there is an error for the user under every failure policy
+// Verify makes sure that kube-apiserver can do what it is told: it applies the patches of all parts, as they are
+// written in the answer, to req's object with the library that kube-apiserver applies them with, and decodes the
+// result as kube-apiserver does. A patch that fails there is an error for the user under every failure policy
 // (k8s.io/apiserver/pkg/admission/plugin/webhook/mutating/dispatcher.go). The error, a *PatchError, comes with
 // the index of the first part that makes the object unusable.
 func Verify(req *admissionv1.AdmissionRequest, parts []*Part) (culprit int, err error) {
-	ops := operations(parts)
-	if verify(req, ops) == nil {
-		return 0, nil
-	}
-	for i, part := range parts { // mistakes are rare, so finding whose it was may cost
-		before := operations(parts[:i])
-		err := verify(req, slices.Concat(before, part.Ops))
-		if err == nil {
-			continue
-		}
-		// What one operation spoils, a later one may mend: it is the last one after which it stays spoiled.
-		j := len(part.Ops) - 1
-		for ; j > 0 && verify(req, slices.Concat(before, part.Ops[:j])) != nil; j-- {
-		}
-		return i, &PatchError{Index: j, Op: part.Ops[j], Err: err}
-	}
-	return 0, nil
-}
-
-func operations(parts []*Part) []*admissionv1.PatchOperation {
 	var ops []*admissionv1.PatchOperation
 	for _, part := range parts {
 		ops = append(ops, part.Ops...)
 	}
-	return ops
+	if _, err = verify(req, req.GetObject(), ops); err == nil {
+		return 0, nil
+	}
+	object := req.GetObject() // mistakes are rare, so finding whose it was may cost
+	for i, part := range parts {
+		next, partErr := verify(req, object, part.Ops)
+		if partErr != nil {
+			return i, blame(req, object, part.Ops, partErr)
+		}
+		object = next
+	}
+	return len(parts) - 1, blame(req, object, parts[len(parts)-1].Ops, err) // each passes, and all together do not
 }
 
-func verify(req *admissionv1.AdmissionRequest, ops []*admissionv1.PatchOperation) error {
+// blame names the operation after which object is unusable. A patch may spoil and mend it several times; then
+// it is one of those.
+func blame(req *admissionv1.AdmissionRequest, object []byte, ops []*admissionv1.PatchOperation, err error) error {
+	good, bad := 0, len(ops) // of that many operations the first ones pass, or not
+	for good+1 < bad {
+		middle := (good + bad) / 2
+		if _, middleErr := verify(req, object, ops[:middle]); middleErr != nil {
+			bad, err = middle, middleErr
+		} else {
+			good = middle
+		}
+	}
+	return &PatchError{Index: bad - 1, Op: ops[bad-1], Err: err}
+}
+
+// verify returns object with ops applied, or why kube-apiserver could not use it.
+func verify(req *admissionv1.AdmissionRequest, object []byte, ops []*admissionv1.PatchOperation) ([]byte, error) {
 	if len(ops) == 0 {
-		return nil
+		return object, nil
 	}
-	object, err := applyUpstream(req.GetObject(), ops)
+	patched, err := applyUpstream(object, ops)
 	if err != nil {
-		return fmt.Errorf("kube-apiserver could not apply the patch: %w", err)
+		return nil, fmt.Errorf("kube-apiserver could not apply the patch: %w", err)
 	}
-	if len(object) > objectLimit && len(object) > len(req.GetObject()) {
-		return fmt.Errorf("the patch makes the object %d bytes large, and etcd stores at most %d", len(object), objectLimit)
+	if size := stored(patched); size > objectLimit && size > stored(object) {
+		return nil, fmt.Errorf("the patch makes the object %d bytes large, and etcd stores at most %d", size, objectLimit)
 	}
-	if err := decodes(req.GetKind(), object); err != nil && decodes(req.GetKind(), req.GetObject()) == nil {
-		return fmt.Errorf("after the patch the object is no %s any more: %w", req.GetKind().GetKind(), err)
+	if err := decodes(req.GetKind(), patched); err != nil && decodes(req.GetKind(), object) == nil {
+		return nil, fmt.Errorf("after the patch the object is no %s any more: %w", req.GetKind().GetKind(), err)
 	}
-	return nil
+	return patched, nil
 }
 
-// applyUpstream applies ops with kube-apiserver's library. That panics at some patches, for which the
-// goroutine of a request would be gone there. What may be copied is limited by Document: the library has
-// that limit in a variable of the whole process.
+// applyUpstream applies ops with kube-apiserver's library, from the bytes that kube-apiserver gets: a null is not
+// the same to the library when it comes another way. It panics at some patches, for which the goroutine of a
+// request would be gone there. Its limit of what may be copied, a variable of the whole process, is not needed:
+// Document answers without "copy".
 func applyUpstream(object []byte, ops []*admissionv1.PatchOperation) (patched []byte, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("its library panics: %v", r)
 		}
 	}()
-	patch := make(jsonpatch.Patch, len(ops))
-	for i, op := range ops {
-		patch[i] = jsonpatch.Operation{"op": text(name(op.GetOp())), "path": text(op.GetPath())}
-		if op.GetFrom() != "" {
-			patch[i]["from"] = text(op.GetFrom())
-		}
-		if len(op.GetValue()) > 0 {
-			value := json.RawMessage(op.GetValue())
-			patch[i]["value"] = &value
-		}
+	encoded, err := codec.EncodePatch(ops)
+	if err != nil {
+		return nil, err
+	}
+	patch, err := jsonpatch.DecodePatch(encoded)
+	if err != nil {
+		return nil, err
 	}
 	return patch.Apply(object)
 }
 
-func text(s string) *json.RawMessage {
-	quoted := json.RawMessage(quote(s))
-	return &quoted
+// stored is about how large an object is in etcd. In a review, and in what the library writes, each of <, > and &
+// takes six bytes, and one where it is stored.
+func stored(object []byte) int {
+	size := len(object)
+	if size <= objectLimit {
+		return size
+	}
+	for _, escaped := range [][]byte{[]byte(`\u003c`), []byte(`\u003e`), []byte(`\u0026`)} {
+		size -= bytes.Count(object, escaped) * (len(escaped) - 1)
+	}
+	return size
 }
 
 // decodes says why object is not of that kind. Of a kind that is not built into Kubernetes only the

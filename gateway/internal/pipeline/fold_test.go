@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"go.opentelemetry.io/otel/trace/noop"
@@ -31,10 +32,22 @@ type foldCase struct {
 	Name     string          `json:"name"`
 	Object   json.RawMessage `json:"object"`
 	Mutators []*script       `json:"mutators"`
+	// Delays are how long the mutators take, in turn.
+	Delays []time.Duration `json:"-"`
 	// Rounds is what is expected; 0 is not looked at.
 	Rounds int `json:"rounds,omitempty"`
 	// Want is the object that is expected; without it, what comes of calling the mutators one by one.
 	Want json.RawMessage `json:"want,omitempty"`
+}
+
+// delay returns the next of the delays.
+func (c *foldCase) delay() time.Duration {
+	if len(c.Delays) == 0 {
+		return 0
+	}
+	next := c.Delays[0]
+	c.Delays = append(c.Delays[1:], next)
+	return next
 }
 
 // TestFold runs the cases in testdata/folds.yaml: those that explain, and every counterexample that
@@ -77,6 +90,8 @@ func TestFoldProperty(t *testing.T) {
 		c := &foldCase{Object: drawObject(rt)}
 		for i := range rapid.IntRange(1, 6).Draw(rt, "mutators") {
 			c.Mutators = append(c.Mutators, drawScript(rt, fmt.Sprintf("m%d", i)))
+			// So that turns meet calls that are not over.
+			c.Delays = append(c.Delays, time.Duration(rapid.IntRange(0, 2).Draw(rt, "delay"))*50*time.Microsecond)
 		}
 		serial := serially(c)
 		record, folded := m.fold(t.Context(), c)
@@ -177,19 +192,22 @@ func one(s *script, object []byte) (gatewayv1.Outcome, []byte) {
 	return gatewayv1.Outcome_OUTCOME_CHANGED, patched
 }
 
+// applied applies ops as kube-apiserver does, from their JSON.
 func applied(object []byte, ops []*admissionv1.PatchOperation) ([]byte, error) {
-	var patch jsonpatch.Patch
+	list := []map[string]any{}
 	for _, op := range ops {
-		raw := func(s string) *json.RawMessage { m := json.RawMessage(encode(s)); return &m }
-		o := jsonpatch.Operation{"op": raw(strings.ToLower(strings.TrimPrefix(op.GetOp().String(), "PATCH_OP_"))), "path": raw(op.GetPath())}
+		o := map[string]any{"op": strings.ToLower(strings.TrimPrefix(op.GetOp().String(), "PATCH_OP_")), "path": op.GetPath()}
 		if op.GetFrom() != "" {
-			o["from"] = raw(op.GetFrom())
+			o["from"] = op.GetFrom()
 		}
 		if len(op.GetValue()) > 0 {
-			value := json.RawMessage(op.GetValue())
-			o["value"] = &value
+			o["value"] = json.RawMessage(op.GetValue())
 		}
-		patch = append(patch, o)
+		list = append(list, o)
+	}
+	patch, err := jsonpatch.DecodePatch(encode(list))
+	if err != nil {
+		return nil, err
 	}
 	return patch.Apply(object)
 }
@@ -256,7 +274,7 @@ func (m matchers) fold(ctx context.Context, c *foldCase) (*Record, []byte) {
 	plan := &Plan{}
 	for _, s := range c.Mutators {
 		plan.Mutators = append(plan.Mutators, &Backend{
-			Name: s.Name, Required: !s.Ignore, Timeout: 1 << 40, Matcher: m[s.Match], Mutator: s, Observed: fold.NewObserved(s.Observes),
+			Name: s.Name, Required: !s.Ignore, Timeout: 1 << 40, Matcher: m[s.Match], Mutator: delayed{s, c.delay()}, Observed: fold.NewObserved(s.Observes),
 		})
 	}
 	p := &Pipeline{Tracer: noop.NewTracerProvider().Tracer(""), Observer: unobserved{}}
@@ -366,9 +384,9 @@ func drawPlace(t *rapid.T) string {
 }
 
 func drawEdit(t *rapid.T, id string, all bool) edit {
-	kinds := []string{"set", "set", "ensure", "drop", "append", "prepend", "before", "removeElement", "setIn", "setEach"}
+	kinds := []string{"set", "set", "ensure", "drop", "append", "prepend", "before", "removeElement", "setIn", "setEach", "moveMember", "moveLast", "copyTo", "replaceIn"}
 	if all { // these rely on all there is
-		kinds = append(kinds, "clear", "reverse", "rotate", "copy", "spoil")
+		kinds = append(kinds, "clear", "reverse", "rotate", "copy", "null", "spoil")
 	}
 	e := edit{
 		Do: rapid.SampledFrom(kinds).Draw(t, "do"), Key: rapid.SampledFrom(keys).Draw(t, "key"),
@@ -381,7 +399,7 @@ func drawEdit(t *rapid.T, id string, all bool) edit {
 		e.From = drawPlace(t)
 	}
 	switch e.Do {
-	case "set", "ensure", "drop", "copy":
+	case "set", "ensure", "drop", "copy", "moveMember", "null":
 		e.At = rapid.SampledFrom(objects).Draw(t, "at")
 	case "clear":
 		e.At = rapid.SampledFrom(append(slices.Clone(objects), lists...)).Draw(t, "at")
@@ -394,7 +412,7 @@ func drawEdit(t *rapid.T, id string, all bool) edit {
 	case "before":
 		e.Key = id
 		fallthrough
-	case "removeElement", "setIn":
+	case "removeElement", "setIn", "moveLast", "copyTo", "replaceIn":
 		e.ID = rapid.SampledFrom(ids).Draw(t, "id")
 	default:
 		e.ID = id

@@ -51,7 +51,7 @@ func (s *script) places() []string {
 	for _, e := range s.Edits {
 		out = append(out, e.If, e.From)
 		switch e.Do {
-		case "ensure", "drop": // look before they write
+		case "ensure", "drop", "moveMember": // look before they write
 			out = append(out, e.At+"/"+pointerToken(e.Key))
 		case "clear":
 			out = append(out, e.At)
@@ -148,6 +148,52 @@ func (w *writing) edit(e edit) {
 		for i := range list {
 			w.add(join(at, fmt.Sprint(i), e.Key), value)
 		}
+	case "moveMember":
+		v := get(w.tree, join(at, e.Key))
+		if v != nil && e.Key != "moved" {
+			w.do(admissionv1.PatchOp_PATCH_OP_MOVE, join(at, "moved"), pointer(join(at, e.Key)), nil)
+			w.tree = update(w.tree, at, func(h any) any { m := h.(map[string]any); delete(m, e.Key); m["moved"] = v; return m })
+		}
+	case "moveLast":
+		if element >= 0 {
+			w.do(admissionv1.PatchOp_PATCH_OP_MOVE, join(at, "-"), pointer(join(at, index)), nil)
+			w.tree = update(w.tree, at, func(any) any {
+				x := list[element]
+				return append(slices.Delete(slices.Clone(list), element, element+1), x)
+			})
+			if e.Whole {
+				w.add(join(at, fmt.Sprint(len(list)-1), e.Key), value)
+			}
+		}
+	case "copyTo":
+		if _, ok := get(w.tree, split("/metadata")).(map[string]any); ok && element >= 0 {
+			w.do(admissionv1.PatchOp_PATCH_OP_COPY, []string{"copied"}, pointer(join(at, index)), nil)
+			x := clone(list[element])
+			w.tree.(map[string]any)["copied"] = x
+			w.add([]string{"copied", e.Key}, value)
+		}
+	case "replaceIn":
+		if element >= 0 {
+			if e.Whole {
+				w.do(admissionv1.PatchOp_PATCH_OP_TEST, join(at, index), "", list[element])
+			}
+			w.do(admissionv1.PatchOp_PATCH_OP_REPLACE, join(at, index), "", added)
+			w.tree = update(w.tree, at, func(any) any { l := slices.Clone(list); l[element] = clone(added); return l })
+		}
+	case "null": // sets, copies and removes a null, which kube-apiserver's library takes for nothing at times
+		w.reach(at, e.Whole, map[string]any{e.Key: "x"}, func() {
+			w.ops = append(w.ops,
+				&admissionv1.PatchOperation{Op: admissionv1.PatchOp_PATCH_OP_ADD, Path: pointer(join(at, e.Key)), Value: []byte("null")},
+				&admissionv1.PatchOperation{Op: admissionv1.PatchOp_PATCH_OP_COPY, Path: pointer(join(at, e.Key+"2")), From: pointer(join(at, e.Key))},
+				&admissionv1.PatchOperation{Op: admissionv1.PatchOp_PATCH_OP_REMOVE, Path: pointer(join(at, e.Key))})
+			w.tree = update(w.tree, at, func(h any) any {
+				if m, ok := h.(map[string]any); ok { // else the patch will not apply
+					delete(m, e.Key)
+					m[e.Key+"2"] = nil
+				}
+				return h
+			})
+		})
 	case "spoil": // after this the object cannot be decoded
 		w.add([]string{"metadata", "labels"}, 5)
 	case "reverse":
@@ -262,6 +308,9 @@ func project(v any, place []string) any {
 		out := map[string]any{}
 		for k, m := range h {
 			out[k] = project(m, place[1:])
+		}
+		if len(out) == 0 {
+			return nil // whether there is an object without members is not looked at
 		}
 		return out
 	case []any:
