@@ -23,8 +23,8 @@ import (
 )
 
 // lingering is how long a client that a new configuration no longer names is kept for the reviews that
-// are under way: no review lasts longer than kube-apiserver waits.
-const lingering = 35 * time.Second
+// are under way: no review lasts longer than kube-apiserver waits, thirty seconds, and no shadow after it.
+const lingering = 65 * time.Second
 
 // clients are the connections to the backends of the configuration in force. Those that a new configuration
 // still wants are kept. It is safe for concurrent use.

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"fmt"
+	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -30,7 +31,8 @@ type builder struct {
 // isolationKey is everything that an isolation depends on, and what makes a backend another one.
 type isolationKey struct {
 	backendType, name, endpoint string
-	limit                       int
+	limit                       int32
+	timeout                     time.Duration
 }
 
 func newBuilder(opts Options, tel *telemetry.Telemetry, state *cluster.Cluster, recorder *observe.Recorder) *builder {
@@ -56,17 +58,19 @@ func (b *builder) build(cfg *Config) (*pipeline.Plan, error) {
 				sdkconfig.ErrUnusable, cfg.Backends[i].Name)
 		}
 	}
+	orders := map[string][]int{}
+	for _, kind := range []string{config.Mutator, config.Validator} {
+		if orders[kind], errs = config.Order(cfg.Backends, kind); len(errs) > 0 {
+			return nil, errs.ToAggregate()
+		}
+	}
 	connections, err := b.clients.connect(cfg.Backends)
 	if err != nil {
 		return nil, err
 	}
 	plan := &pipeline.Plan{}
 	isolations := map[isolationKey]*backend.Isolation{}
-	for _, kind := range []string{config.Mutator, config.Validator} {
-		order, errs := config.Order(cfg.Backends, kind)
-		if len(errs) > 0 {
-			return nil, errs.ToAggregate()
-		}
+	for _, order := range orders {
 		for _, i := range order {
 			spec := &cfg.Backends[i]
 			isolated := b.isolate(spec, isolations).Around(connections[i])
@@ -74,12 +78,16 @@ func (b *builder) build(cfg *Config) (*pipeline.Plan, error) {
 				Name:     spec.Name,
 				Handler:  spec.Handler,
 				Required: spec.Required(),
-				Shadow:   spec.Shadow(),
 				Timeout:  spec.Timeout(),
 				Matcher:  matchers[i],
 				Guard:    fold.NewGuard(spec.MayPatch),
 				Observed: fold.NewObserved(spec.Observes),
-			}, kind, isolated)
+			}, spec, isolated)
+		}
+	}
+	for key, unused := range b.isolations {
+		if isolations[key] == nil {
+			unused.Close()
 		}
 	}
 	b.isolations = isolations
@@ -87,15 +95,15 @@ func (b *builder) build(cfg *Config) (*pipeline.Plan, error) {
 }
 
 // add puts a backend into its list of the plan.
-func add(plan *pipeline.Plan, entry *pipeline.Backend, kind string, asker backend.Asker) {
+func add(plan *pipeline.Plan, entry *pipeline.Backend, spec *Backend, asker backend.Asker) {
 	live, shadows := &plan.Mutators, &plan.ShadowMutators
-	if kind == config.Mutator {
+	if spec.Type == config.Mutator {
 		entry.Mutator = asker
 	} else {
 		entry.Validator = asker
 		live, shadows = &plan.Validators, &plan.ShadowValidators
 	}
-	if entry.Shadow {
+	if spec.Shadow() {
 		live = shadows
 	}
 	*live = append(*live, entry)
@@ -103,10 +111,12 @@ func add(plan *pipeline.Plan, entry *pipeline.Backend, kind string, asker backen
 
 // isolate returns the isolation of spec, the one there is where nothing about it has changed.
 func (b *builder) isolate(spec *Backend, isolations map[isolationKey]*backend.Isolation) *backend.Isolation {
-	key := isolationKey{spec.Type, spec.Name, spec.Endpoint, int(*spec.MaxConcurrentCalls)}
+	key := isolationKey{spec.Type, spec.Name, spec.Endpoint, *spec.MaxConcurrentCalls, spec.Timeout()}
 	isolation := b.isolations[key]
 	if isolation == nil {
-		isolation = backend.NewIsolation(key.limit, func(open bool) { b.recorder.Breaker(spec.Name, open) })
+		isolation = backend.NewIsolation(backend.IsolationConfig{
+			Limit: int(key.limit), Timeout: key.timeout, Changed: func(open bool) { b.recorder.Breaker(spec.Name, open) },
+		})
 	}
 	isolations[key] = isolation
 	return isolation

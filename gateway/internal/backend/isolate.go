@@ -28,27 +28,32 @@ const (
 	breakerCalls    = 20
 	breakerPeriod   = 10 * time.Second
 	breakerInterval = time.Second
-	// patience is the least time after which a call without an answer says something about the backend: the
-	// shortest timeoutSeconds, less what a server keeps back of it for its answer. The deadline of a review is
-	// the user's to choose (?timeout= of the API request), so a shorter wait says nothing.
-	patience = 900 * time.Millisecond
 )
 
 // Isolation keeps the troubles of one backend its own: it bounds how many calls are under way to it at once,
 // and stops asking it while it does not answer. It is safe for concurrent use, and outlives configurations.
 type Isolation struct {
-	limit    int
+	cfg      IsolationConfig
 	bulkhead bulkhead.Bulkhead[any]
 	breaker  circuitbreaker.CircuitBreaker[any]
 	last     atomic.Pointer[string] // why the last call failed
 }
 
-// NewIsolation returns an isolation for at most limit calls at once. changed is told when the breaker opens
-// or closes again.
-func NewIsolation(limit int, changed func(open bool)) *Isolation {
+// IsolationConfig says what a backend is given.
+type IsolationConfig struct {
+	// Limit is how many calls may be under way at once, at least 1.
+	Limit int
+	// Timeout is the longest one call may take.
+	Timeout time.Duration
+	// Changed is told when the breaker opens or closes again.
+	Changed func(open bool)
+}
+
+// NewIsolation returns an isolation whose breaker is closed.
+func NewIsolation(cfg IsolationConfig) *Isolation {
 	return &Isolation{
-		limit:    limit,
-		bulkhead: bulkhead.New[any](uint(max(limit, 1))),
+		cfg:      cfg,
+		bulkhead: bulkhead.New[any](uint(max(cfg.Limit, 1))),
 		breaker: circuitbreaker.NewBuilder[any]().
 			WithFailureRateThreshold(breakerRate, breakerCalls, breakerPeriod).
 			WithSuccessThreshold(1).
@@ -57,68 +62,109 @@ func NewIsolation(limit int, changed func(open bool)) *Isolation {
 			OnStateChanged(func(e circuitbreaker.StateChangedEvent) {
 				switch {
 				case e.OldState == circuitbreaker.ClosedState:
-					changed(true)
+					cfg.Changed(true)
 				case e.NewState == circuitbreaker.ClosedState:
-					changed(false)
+					cfg.Changed(false)
 				}
 			}).Build(),
 	}
 }
 
+// Close says that the isolation is no longer used: a breaker that is open counts as closed.
+func (i *Isolation) Close() { i.breaker.Close() }
+
 // Around returns a, isolated.
 func (i *Isolation) Around(a Asker) Asker { return isolated{i, a} }
 
 type isolated struct {
-	*Isolation
-
-	asker Asker
+	isolation *Isolation
+	asker     Asker
 }
 
 // Mutate implements Asker.
 func (i isolated) Mutate(ctx context.Context, req *admissionv1.MutateRequest) (resp *admissionv1.MutateResponse, replica string, err error) {
-	err = i.call(ctx, func() error {
-		resp, replica, err = i.asker.Mutate(ctx, req)
-		return err
+	return call(ctx, i.isolation, func(ctx context.Context) (*admissionv1.MutateResponse, string, error) {
+		return i.asker.Mutate(ctx, req)
 	})
-	return resp, replica, err
 }
 
 // Validate implements Asker.
 func (i isolated) Validate(ctx context.Context, req *admissionv1.ValidateRequest) (resp *admissionv1.ValidateResponse, replica string, err error) {
-	err = i.call(ctx, func() error {
-		resp, replica, err = i.asker.Validate(ctx, req)
-		return err
+	return call(ctx, i.isolation, func(ctx context.Context) (*admissionv1.ValidateResponse, string, error) {
+		return i.asker.Validate(ctx, req)
 	})
-	return resp, replica, err
 }
 
 // call makes one call, if there is room for it and hope for an answer.
-func (i *Isolation) call(ctx context.Context, do func() error) error {
+func call[R any](ctx context.Context, i *Isolation, ask func(context.Context) (R, string, error)) (resp R, replica string, err error) {
 	if err := i.bulkhead.AcquirePermit(ctx); err != nil {
 		if errors.Is(ctx.Err(), context.Canceled) {
-			return outcome.New(outcome.Canceled, errors.New("the caller stopped waiting"))
+			return resp, "", errLeft()
 		}
-		return outcome.New(outcome.Busy, fmt.Errorf("%d calls to it were under way the whole time, and no more are made at once (maxConcurrentCalls)", i.limit))
+		return resp, "", outcome.New(outcome.Busy, fmt.Errorf("%d calls to it were under way the whole time, and no more are made at once (maxConcurrentCalls)", i.cfg.Limit))
 	}
-	defer i.bulkhead.ReleasePermit()
 	if !i.breaker.TryAcquirePermit() {
+		i.bulkhead.ReleasePermit()
 		why := ""
 		if last := i.last.Load(); last != nil {
 			why = ": " + *last
 		}
-		return outcome.New(outcome.BreakerOpen, fmt.Errorf("it is not asked, because it did not answer lately%s", why))
+		return resp, "", outcome.New(outcome.BreakerOpen, fmt.Errorf("it is not asked, because it did not answer lately%s", why))
 	}
-	start := time.Now()
-	err := errPanicked
-	defer func() { i.learn(err, time.Since(start)) }()
-	err = do()
-	return err
+	if i.breaker.IsHalfOpen() {
+		return probe(ctx, i, ask)
+	}
+	return attempt(ctx, i, ask)
 }
+
+// attempt makes a call that was permitted, and learns from it.
+func attempt[R any](ctx context.Context, i *Isolation, ask func(context.Context) (R, string, error)) (resp R, replica string, err error) {
+	defer i.bulkhead.ReleasePermit()
+	start := time.Now()
+	err = errPanicked
+	defer func() { i.learn(err, time.Since(start)) }()
+	return ask(ctx)
+}
+
+// probe makes the call that finds out whether the backend is back. It does not end with the caller: whoever
+// hangs up early, or leaves little time, must not keep a backend from everybody else.
+func probe[R any](ctx context.Context, i *Isolation, ask func(context.Context) (R, string, error)) (resp R, replica string, err error) {
+	type answer struct {
+		resp    R
+		replica string
+		err     error
+	}
+	answered := make(chan answer, 1)
+	patient, cancel := context.WithTimeout(context.WithoutCancel(ctx), i.cfg.Timeout)
+	go func() {
+		defer cancel()
+		a := answer{err: errPanicked}
+		defer func() {
+			if recover() != nil {
+				a.err = errPanicked
+			}
+			answered <- a
+		}()
+		a.resp, a.replica, a.err = attempt(patient, i, ask)
+	}()
+	select {
+	case a := <-answered:
+		return a.resp, a.replica, a.err
+	case <-ctx.Done():
+		if errors.Is(ctx.Err(), context.Canceled) {
+			return resp, "", errLeft()
+		}
+		return resp, "", outcome.New(outcome.Timeout, errors.New("no answer in the time there was"))
+	}
+}
+
+func errLeft() error { return outcome.New(outcome.Canceled, errors.New("the caller stopped waiting")) }
 
 // errPanicked stands for the outcome of a call that never returned.
 var errPanicked = error(outcome.New(outcome.Internal, errors.New("asking it panicked")))
 
-// learn tells the breaker what came of a call.
+// learn tells the breaker what came of a call. Of what says nothing about the backend it is not told, which a
+// probe never comes to: its context ends by the backend's own time alone.
 func (i *Isolation) learn(err error, took time.Duration) {
 	switch cause := outcome.Of(err); {
 	case err == nil || cause == outcome.BackendError:
@@ -127,19 +173,19 @@ func (i *Isolation) learn(err error, took time.Duration) {
 		text := err.Error()
 		i.last.Store(&text)
 		i.breaker.RecordFailure()
-	case i.breaker.IsHalfOpen(): // nothing was learned, and the permit to try must be given back
-		i.breaker.RecordFailure()
 	}
 }
 
 // blames tells whether a failed call speaks against the backend as a whole. An error that it answers with
-// does not: it costs no time, and one team's odd objects must not end the service for all.
+// does not: it costs no time, and one team's odd objects must not end the service for all. Nor does it that
+// there was no answer in less than half of the backend's own time: the deadline of a review is the user's to
+// choose (?timeout= of the API request).
 func (i *Isolation) blames(cause outcome.Cause, took time.Duration) bool {
 	switch cause {
 	case outcome.Unreachable, outcome.Internal:
 		return true
 	case outcome.Timeout:
-		return took >= patience
+		return took >= i.cfg.Timeout/2
 	default:
 		return false
 	}

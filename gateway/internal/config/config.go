@@ -42,7 +42,8 @@ type Limits struct {
 	// every character is escaped in six bytes, with an old object beside it.
 	ReviewBytes int64 `json:"reviewBytes,omitempty"`
 	// InFlightBytes bounds the reviews being decided at once, in bytes as they are sent. A review takes
-	// about three times that while it is decided. Default 256 MiB.
+	// about three times that while it is decided, and once more for each backend that is just being asked.
+	// Default 256 MiB.
 	InFlightBytes int64 `json:"inFlightBytes,omitempty"`
 }
 

@@ -3,7 +3,9 @@ package fold
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -136,7 +138,8 @@ func printable(s string) string {
 func joinAudit(parts []*Part) map[string]string {
 	var out map[string]string
 	for _, part := range parts {
-		for key, value := range part.Audit {
+		for _, key := range slices.Sorted(maps.Keys(part.Audit)) { // of two keys that become one the same wins each time
+			value := part.Audit[key]
 			key = part.Backend + "." + strings.ReplaceAll(key, "/", "_")
 			if len(validation.IsQualifiedName(key)) > 0 {
 				continue

@@ -45,12 +45,17 @@ func Attributes(req *admissionv1.AdmissionRequest) []attribute.KeyValue {
 	}
 }
 
-// areaDepth is how much of a JSON pointer a metric's label keeps: "/metadata/labels", "/spec/volumes". What
-// comes below are indices and keys, of which there is no end.
-const areaDepth = 2
+// maxArea is how long an Area may be.
+const maxArea = 60
 
-// Area is a JSON pointer, or an operation on one, cut down to what there are only so many of.
+// Area is a JSON pointer, or an operation on one, cut down to what there are only so many of: "/metadata/labels",
+// "/spec/volumes", "/data". What comes below are indices and keys, of which there is no end and some are secret.
 func Area(pointer string) string {
-	parts := strings.SplitN(pointer, "/", areaDepth+2)
-	return strings.Join(parts[:min(len(parts), areaDepth+1)], "/")
+	parts := strings.SplitN(pointer, "/", 4)
+	depth := min(len(parts), 2)
+	if len(parts) > 2 && (parts[1] == "metadata" || parts[1] == "spec") {
+		depth = 3
+	}
+	area := strings.Join(parts[:depth], "/")
+	return strings.ToValidUTF8(area[:min(len(area), maxArea)], "")
 }

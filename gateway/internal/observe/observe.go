@@ -34,6 +34,9 @@ type Recorder struct {
 	shadowed  metric.Int64Counter
 }
 
+// logBytes is about how much of a log line the fields that a backend changed may take.
+const logBytes = 4 << 10
+
 // buckets suit answers between a tenth of a millisecond and the thirty seconds kube-apiserver waits at most.
 var buckets = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
 
@@ -147,7 +150,7 @@ func (r *Recorder) Shadow(ctx context.Context, part *fold.Part, live bool) {
 	}
 	attrs := []slog.Attr{
 		slog.String("backend", part.Backend), slog.String("outcome", what), slog.String("verdict", verdict),
-		slog.Any("changed", part.Fields),
+		slog.Any("changed", fold.Few(part.Fields, logBytes)),
 	}
 	if len(part.Denials) > 0 {
 		attrs = append(attrs, slog.String("message", part.Denials[0].GetMessage()))

@@ -48,8 +48,9 @@ func (c *call) settled() bool {
 		[]outcome.Cause{outcome.Unreachable, outcome.Timeout, outcome.NoTime, outcome.Busy, outcome.BreakerOpen, outcome.Canceled}, outcome.Of(c.err))
 }
 
-// ask asks one mutator about the object as it is now, in a goroutine that f.calls counts.
-func (f *folding) ask(ctx context.Context, i int) {
+// ask asks one mutator about the object as it is now, in a goroutine that f.calls counts. It reports false when
+// there is no time left to ask, which is the answer then.
+func (f *folding) ask(ctx context.Context, i int) bool {
 	t := f.turns[i]
 	ctx, span := f.Tracer.Start(ctx, "mutate "+t.backend.Name)
 	c := &call{about: f.document, span: span, cancel: func() {}, done: make(chan struct{})}
@@ -59,7 +60,7 @@ func (f *folding) ask(ctx context.Context, i int) {
 	if err != nil {
 		c.err, c.ended = err, time.Now()
 		close(c.done)
-		return
+		return false
 	}
 	c.cancel = cancel
 	t.part.Asked++
@@ -80,6 +81,7 @@ func (f *folding) ask(ctx context.Context, i int) {
 		}()
 		c.response, c.peer, c.err = t.backend.Mutator.Mutate(bounded, request)
 	})
+	return true
 }
 
 // request is the review with the object as it is now. Who is asked again is asked under another uid, as

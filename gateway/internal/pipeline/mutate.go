@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
@@ -70,7 +71,8 @@ type turn struct {
 
 // maxSpeculation is how often a mutator is asked ahead of its turn. The second time is worth its cost: of the
 // mutators behind one that changed something, most change nothing themselves. From then on each is asked at its
-// turn, so that nobody is asked more than three times for one turn.
+// turn, so that it is asked three times at most, unless a turn has to be taken again because somebody else's
+// patch could not be used.
 const maxSpeculation = 2
 
 func (f *folding) run(ctx context.Context) {
@@ -139,8 +141,7 @@ func (f *folding) ahead(ctx context.Context, i int) {
 			continue // what comes of that is for its turn
 		}
 		f.drop(t)
-		f.ask(ctx, j)
-		asked = true
+		asked = f.ask(ctx, j) || asked
 	}
 	if asked {
 		f.rounds++
@@ -239,11 +240,13 @@ func (f *folding) verify(ctx context.Context, i int) (culprit int, ok bool) {
 	}
 	_, span := f.Tracer.Start(ctx, "verify")
 	defer span.End()
+	begun := time.Now()
 	culprit, err := fold.Verify(f.review, f.parts()[:i])
 	if err == nil {
 		f.verified = f.document
 		return 0, true
 	}
+	f.turns[culprit].part.Duration += time.Since(begun)
 	f.reset(culprit + 1)
 	f.move(f.before[culprit])
 	f.turns[culprit].part.Fail(outcome.BadPatch, err)

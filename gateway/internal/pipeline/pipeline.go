@@ -43,8 +43,6 @@ type Backend struct {
 	Name, Handler string
 	// Required tells whether a failure fails the review.
 	Required bool
-	// Shadow tells that the backend is asked without being heard.
-	Shadow bool
 	// Timeout is the longest one call may take.
 	Timeout time.Duration
 	// Matcher decides whether the backend is asked.

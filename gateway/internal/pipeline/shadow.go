@@ -16,9 +16,12 @@ import (
 	"github.com/gatefold/gatefold/gateway/internal/route"
 )
 
-// maxShadowed is how many reviews may be with shadows at once. They hold the memory of their objects, so beyond
-// that shadows miss a review rather than the live ones the memory.
-const maxShadowed = 64
+// Reviews that are with shadows hold the memory of their objects, after the live ones have given theirs back. So
+// beyond so many, and so many bytes of objects, shadows miss a review.
+const (
+	maxShadowed      = 64
+	maxShadowedBytes = 32 << 20
+)
 
 // ShadowObserver is told of what shadows would have done, from several goroutines at once.
 type ShadowObserver interface {
@@ -43,12 +46,13 @@ type Shadows struct {
 	running sync.WaitGroup
 
 	mu     sync.Mutex
-	asking map[chan struct{}]bool // one for each review that is with shadows, closed when it no longer is
+	asking map[chan struct{}]int // one for each review that is with shadows, closed when it no longer is; its bytes
+	bytes  int                   // of all of them
 	closed bool
 }
 
 func (s *Shadows) init() {
-	s.once.Do(func() { s.asking, s.closing = map[chan struct{}]bool{}, make(chan struct{}) })
+	s.once.Do(func() { s.asking, s.closing = map[chan struct{}]int{}, make(chan struct{}) })
 }
 
 // Ask begins to ask shadows about a review that was answered, and returns at once. The record and the request
@@ -60,15 +64,17 @@ func (s *Shadows) Ask(ctx context.Context, shadows []*Backend, req *admissionv1.
 	s.init()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	size := len(req.GetObject()) + len(req.GetOldObject())
 	switch {
 	case s.closed:
 		return
-	case len(s.asking) == maxShadowed:
+	case len(s.asking) == maxShadowed || s.bytes+size > maxShadowedBytes:
 		s.Observer.ShadowsMissed(ctx)
 		return
 	}
 	done := make(chan struct{})
-	s.asking[done] = true
+	s.asking[done] = size
+	s.bytes += size
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s.running.Go(func() {
 		select {
@@ -80,34 +86,51 @@ func (s *Shadows) Ask(ctx context.Context, shadows []*Backend, req *admissionv1.
 	s.running.Go(func() {
 		defer s.end(done)
 		defer cancel()
-		// The document belongs to one goroutine, and so does what the shadows make of it.
-		if record.Document.Changed() {
-			req = withObject(req, record.Document.Bytes())
-		}
-		view := route.NewView(req, namespaces)
-		var waiting sync.WaitGroup
-		for _, backend := range shadows {
-			part := &fold.Part{Backend: backend.Name, Required: backend.Required}
-			matches, err := s.Pipeline.match(ctx, backend, view)
-			switch {
-			case err != nil:
-				part.Fail(outcome.Undecided, err)
-				s.Observer.Shadow(ctx, req, part, allowed)
-			case matches:
-				waiting.Go(func() {
-					s.ask(ctx, backend, part, req)
-					s.Observer.Shadow(ctx, req, part, allowed)
-				})
-			}
-		}
-		waiting.Wait()
+		s.askAll(ctx, shadows, req, record, allowed, namespaces)
 	})
+}
+
+// askAll asks the shadows that the review concerns, all at once. The document belongs to one goroutine, and so
+// does what the shadows make of it.
+func (s *Shadows) askAll(ctx context.Context, shadows []*Backend, req *admissionv1.AdmissionRequest, record *Record, allowed bool, namespaces route.Namespaces) {
+	if record.Document.Changed() {
+		req = withObject(req, record.Document.Bytes())
+	}
+	view := route.NewView(req, namespaces)
+	var waiting sync.WaitGroup
+	defer waiting.Wait()
+	for _, backend := range shadows {
+		part := &fold.Part{Backend: backend.Name, Required: backend.Required}
+		matches, err := s.concerns(ctx, backend, view)
+		switch {
+		case err != nil:
+			part.Fail(outcome.Undecided, err)
+			s.Observer.Shadow(ctx, req, part, allowed)
+		case matches:
+			waiting.Go(func() {
+				s.ask(ctx, backend, part, req)
+				s.Observer.Shadow(ctx, req, part, allowed)
+			})
+		}
+	}
+}
+
+// concerns tells whether a shadow is to be asked. Nobody is above to recover from a panic, which would take the
+// gate down for the sake of one that is not even heard.
+func (s *Shadows) concerns(ctx context.Context, backend *Backend, view *route.View) (matches bool, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("deciding whether it is concerned panicked: %v", r)
+		}
+	}()
+	return s.Pipeline.match(ctx, backend, view)
 }
 
 // end says that a review is no longer with shadows.
 func (s *Shadows) end(done chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.bytes -= s.asking[done]
 	delete(s.asking, done)
 	close(done)
 }

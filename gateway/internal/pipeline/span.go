@@ -10,6 +10,12 @@ import (
 	"github.com/gatefold/gatefold/gateway/internal/fold"
 )
 
+// spanBytes is about how much of a span the fields that a backend changed may take.
+const spanBytes = 4 << 10
+
+// maxEvents is how many conflicts a span tells of.
+const maxEvents = 16
+
 // endSpan records a backend's part on the span of the call that settled it, and ends the span at the time of
 // the answer. Values stay out of traces: they may be secrets.
 func endSpan(span trace.Span, part *fold.Part, at time.Time) {
@@ -25,9 +31,9 @@ func endSpan(span trace.Span, part *fold.Part, at time.Time) {
 		span.SetAttributes(attribute.String("gatefold.backend.peer", part.Peer))
 	}
 	if len(part.Fields) > 0 {
-		span.SetAttributes(attribute.StringSlice("gatefold.changed", part.Fields))
+		span.SetAttributes(attribute.StringSlice("gatefold.changed", fold.Few(part.Fields, spanBytes)))
 	}
-	for _, conflict := range part.Conflicts {
+	for _, conflict := range part.Conflicts[:min(len(part.Conflicts), maxEvents)] {
 		span.AddEvent("conflict", trace.WithAttributes(
 			attribute.String("gatefold.field", conflict.Field), attribute.String("gatefold.overruled", conflict.Backend)))
 	}
