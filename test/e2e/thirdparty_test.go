@@ -267,7 +267,7 @@ func (w *world) refused(t *testing.T, g *gate) {
 	eventually(t, func() error {
 		_, err := c.CoreV1().Pods(ns).Create(t.Context(), pod("stray", func(p *corev1.Pod) { p.Labels = nil }), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 		if err == nil || !strings.Contains(err.Error(), want) {
-			return fmt.Errorf("refused with %v, want %q", err, want)
+			return fmt.Errorf("want a refusal with %q, got: %w", want, err)
 		}
 		return nil
 	})

@@ -33,7 +33,7 @@ type typedWidget struct {
 // DeepCopyObject implements runtime.Object.
 func (w *typedWidget) DeepCopyObject() runtime.Object {
 	out := *w
-	out.ObjectMeta = *w.ObjectMeta.DeepCopy()
+	w.DeepCopyInto(&out.ObjectMeta)
 	return &out
 }
 
