@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
 
 	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
@@ -247,6 +248,8 @@ func (f *folding) verify(ctx context.Context, i int) (culprit int, ok bool) {
 		return 0, true
 	}
 	f.turns[culprit].part.Duration += time.Since(begun)
+	span.SetAttributes(attribute.String("gatefold.backend", f.turns[culprit].backend.Name), attribute.String("error.type", string(outcome.BadPatch)))
+	span.SetStatus(codes.Error, err.Error())
 	f.reset(culprit + 1)
 	f.move(f.before[culprit])
 	f.turns[culprit].part.Fail(outcome.BadPatch, err)
