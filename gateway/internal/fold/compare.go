@@ -115,10 +115,17 @@ func (d *Document) held(v *value) content {
 // (gopkg.in/evanphx/json-patch.v4 v4.13.0, lazyNode.equal).
 var errNullElement = errors.New("the test compares a null inside an array, at which kube-apiserver crashes")
 
-// equal compares as kube-apiserver's library does: containers part by part, anything else by its text,
-// so that 1 and 1.0 differ.
-func (d *Document) equal(a, b *value) (bool, error) {
+// errNullSet: to the library a null that an operation has put there is not the null that a test of the same
+// patch compares it with. A null that came with the object, or within a larger value, is.
+var errNullSet = errors.New("the test compares a null that the same patch has set, which kube-apiserver finds different")
+
+// equal compares a, which is in the document, with b as kube-apiserver's library does for the mutator whose turn
+// is by: containers part by part, anything else by its text, so that 1 and 1.0 differ.
+func (d *Document) equal(a, b *value, by int) (bool, error) {
 	inA, inB := d.held(a), d.held(b)
+	if a.set && a.by == by && a.null() {
+		return false, errNullSet
+	}
 	if inA.form == scalar || inB.form == scalar {
 		return inA.form == inB.form && strings.TrimSpace(a.raw) == strings.TrimSpace(b.raw), nil
 	}
@@ -130,7 +137,7 @@ func (d *Document) equal(a, b *value) (bool, error) {
 		if err != nil || i < 0 {
 			return false, err
 		}
-		if same, err := d.equal(m.value, inB.members[i].value); err != nil || !same {
+		if same, err := d.equal(m.value, inB.members[i].value, by); err != nil || !same {
 			return false, err
 		}
 	}
@@ -138,7 +145,7 @@ func (d *Document) equal(a, b *value) (bool, error) {
 		if e.null() || inB.elements[i].null() {
 			return false, errNullElement
 		}
-		if same, err := d.equal(e, inB.elements[i]); err != nil || !same {
+		if same, err := d.equal(e, inB.elements[i], by); err != nil || !same {
 			return false, err
 		}
 	}

@@ -109,7 +109,7 @@ func (e *editor) edit(ops []*admissionv1.PatchOperation) (*Change, error) {
 func (e *editor) apply(op *admissionv1.PatchOperation) error {
 	switch op.GetOp() {
 	case admissionv1.PatchOp_PATCH_OP_ADD:
-		return e.add(op, &value{raw: string(op.GetValue()), by: e.by})
+		return e.add(op, e.value(op.GetValue()))
 	case admissionv1.PatchOp_PATCH_OP_REMOVE:
 		at, err := e.find(op.GetPath())
 		if err != nil {
@@ -125,7 +125,7 @@ func (e *editor) apply(op *admissionv1.PatchOperation) error {
 		if err != nil {
 			return err
 		}
-		v := &value{raw: string(op.GetValue()), by: e.by}
+		v := e.value(op.GetValue())
 		if at.value.is(v) {
 			return nil
 		}
@@ -156,13 +156,13 @@ func (e *editor) apply(op *admissionv1.PatchOperation) error {
 		}
 		// kube-apiserver counts what all mutators copy together; it is told to add instead.
 		add := &admissionv1.PatchOperation{Op: admissionv1.PatchOp_PATCH_OP_ADD, Path: op.GetPath(), Value: data}
-		return e.insert(add, &value{raw: string(data), by: e.by}, "")
+		return e.insert(add, e.value(data), "")
 	case admissionv1.PatchOp_PATCH_OP_TEST:
 		at, err := e.find(op.GetPath())
 		if err != nil {
 			return err
 		}
-		same, err := e.now.equal(at.value, &value{raw: string(op.GetValue())})
+		same, err := e.now.equal(at.value, &value{raw: string(op.GetValue())}, e.by)
 		if err == nil && !same {
 			err = errors.New("the value there is another")
 		}
@@ -172,6 +172,9 @@ func (e *editor) apply(op *admissionv1.PatchOperation) error {
 		return errors.New("it is no operation of RFC 6902")
 	}
 }
+
+// value returns a value that an operation brings.
+func (e *editor) value(raw []byte) *value { return &value{raw: string(raw), by: e.by, set: true} }
 
 // place is where something stands in the document as it is now.
 type place struct {

@@ -16,7 +16,8 @@ import (
 // moved to.
 type value struct {
 	raw   string
-	by    int // the turn of the mutator that put it there; 0 for what came with the object
+	by    int  // the turn of the mutator that put it there; 0 for what came with the object
+	set   bool // whether an operation put it there by itself, not within a larger value
 	parts content
 }
 
