@@ -43,8 +43,10 @@ func testThirdParty(t *testing.T, w *world) {
 	for name, alpn := range map[string]string{"http1": "http/1.1", "http2": "h2"} {
 		t.Run(name, func(t *testing.T) {
 			before := map[string]*gate{
-				"webhooks": w.startThirdPartyGate(t, alpn, webhooks, ""),
-				"services": w.startThirdPartyGate(t, alpn, webhooks, services),
+				"webhooks":              w.startThirdPartyGate(t, alpn, webhooks, "", false),
+				"services":              w.startThirdPartyGate(t, alpn, webhooks, services, false),
+				"services that observe": w.startThirdPartyGate(t, alpn, webhooks, services, true),
+				"webhooks that observe": w.startThirdPartyGate(t, alpn, webhooks, "", true),
 			}
 			for what, g := range before {
 				t.Run("the gate before "+what+" makes the same pod", func(t *testing.T) {
@@ -137,15 +139,20 @@ func (w *world) startChanges(t *testing.T) string {
 }
 
 // startThirdPartyGate runs a gate before the webhooks, or before the same changes as gRPC services when their
-// address is given.
-func (w *world) startThirdPartyGate(t *testing.T, alpn, webhooks, services string) *gate {
+// address is given. observes tells it what each change depends on.
+func (w *world) startThirdPartyGate(t *testing.T, alpn, webhooks, services string, observes bool) *gate {
 	t.Helper()
-	var names []string
+	type backend struct{ Name, Observes string }
+	var backends []backend
 	for _, c := range changes() {
-		names = append(names, c.name)
+		b := backend{Name: c.name}
+		if observes {
+			b.Observes = strings.Join(c.observes, ", ")
+		}
+		backends = append(backends, b)
 	}
 	return w.startGateFrom(t, "thirdparty.yaml", w.gates["http1"].apiserver, map[string]any{
-		"ALPN": alpn, "Names": names, "Webhooks": webhooks, "GRPC": services, "CABundle": base64.StdEncoding.EncodeToString(w.pki.CA),
+		"ALPN": alpn, "Changes": backends, "Webhooks": webhooks, "GRPC": services, "CABundle": base64.StdEncoding.EncodeToString(w.pki.CA),
 	})
 }
 
