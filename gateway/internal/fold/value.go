@@ -75,7 +75,16 @@ func (v *value) open() (content, error) {
 // is tells whether both are the same scalar, so that putting one in the place of the other changes nothing.
 // An array or object that looks the same may have been changed since.
 func (v *value) is(other *value) bool {
-	return v.raw == other.raw && !gjson.Parse(v.raw).IsObject() && !gjson.Parse(v.raw).IsArray()
+	return v.raw == other.raw && v.parts.form == scalar && !v.closed()
+}
+
+// closed tells whether v is an object or array that nobody has looked into.
+func (v *value) closed() bool {
+	if v.parts.form != scalar {
+		return false
+	}
+	text := gjson.Parse(v.raw)
+	return text.IsObject() || text.IsArray()
 }
 
 func (v *value) null() bool { return strings.TrimSpace(v.raw) == "null" }

@@ -41,7 +41,8 @@ func TestVerify(t *testing.T) {
 				kind = "Pod"
 			}
 			req := &admissionv1.AdmissionRequest{Object: []byte(object), Kind: &admissionv1.GroupVersionKind{Version: "v1", Kind: kind}}
-			document := NewDocument(req.GetObject())
+			came := NewDocument(req.GetObject())
+			document := came
 			var parts []*Part
 			for i, patch := range test.patches {
 				var ops []operation
@@ -54,7 +55,7 @@ func TestVerify(t *testing.T) {
 				}
 				parts, document = append(parts, &Part{Ops: change.Ops}), change.Document
 			}
-			culprit, err := Verify(req, parts)
+			culprit, err := Verify(req, parts, came)
 			if test.err == "" && err != nil || test.err != "" && (err == nil || !strings.Contains(err.Error(), test.err)) {
 				t.Fatalf("error is %v, want %q", err, test.err)
 			}

@@ -242,7 +242,7 @@ func (f *folding) verify(ctx context.Context, i int) (culprit int, ok bool) {
 	_, span := f.Tracer.Start(ctx, "verify")
 	defer span.End()
 	begun := time.Now()
-	culprit, err := fold.Verify(f.review, f.parts()[:i])
+	culprit, err := fold.Verify(f.review, f.parts()[:i], f.came)
 	if err == nil {
 		f.verified = f.document
 		return 0, true

@@ -204,7 +204,7 @@ func mutateShadow(ctx context.Context, backend *Backend, part *fold.Part, req *a
 		return nil
 	}
 	part.Outcome, part.Ops, part.Fields = gatewayv1.Outcome_OUTCOME_CHANGED, change.Ops, change.Fields
-	if _, err := fold.Verify(req, []*fold.Part{part}); err != nil {
+	if _, err := fold.Verify(req, []*fold.Part{part}, document); err != nil {
 		return outcome.New(outcome.BadPatch, err)
 	}
 	return nil
