@@ -39,7 +39,9 @@ process, joined by in-memory gRPC, with a throwaway CA. Then it sends the exampl
 to its own HTTPS port as kube-apiserver would, and shows for each the verdict, what changed
 and who changed it, and where the time went. It goes on serving until Ctrl-C.
 
-Changes of the configuration and of the policies take effect while it runs.`,
+Changes of the configuration and of the policies take effect while it runs. The exit code says
+nothing about verdicts: in a pipeline use review. What backends in shadow would have done is in
+the log (-v).`,
 		Example: `  gatefold run
   gatefold run --once --color never
   gatefold run --config my/gatefold.yaml -f my/objects --address 127.0.0.1:0`,

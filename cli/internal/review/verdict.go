@@ -41,7 +41,7 @@ func (r *Result) PrintRounds(w io.Writer) error {
 	text := fmt.Sprintf("%s: the mutators took %d rounds", r.Name(), r.Rounds)
 	switch {
 	case len(again) > 0:
-		text += ": earlier ones changed what later ones look at (observes), so the gate asked " + strings.Join(again, ", ")
+		text += ": earlier ones changed what later ones observe or patch, so the gate asked " + strings.Join(again, ", ")
 	case r.Rounds <= 1:
 		return nil
 	}

@@ -41,7 +41,7 @@ func TestRounds(t *testing.T) {
 		"nobody asked":            {0, nil, ""},
 		"all at once":             {1, []*gatewayv1.Step{asked("a", 1), asked("b", 1)}, ""},
 		"one after another":       {2, []*gatewayv1.Step{asked("a", 1), asked("b", 1)}, "note: pod/x: the mutators took 2 rounds\n"},
-		"asked again, who cannot": {3, []*gatewayv1.Step{asked("a", 1), asked("b", 2), asked("c", 3)}, "note: pod/x: the mutators took 3 rounds: earlier ones changed what later ones look at (observes), so the gate asked b 2 times, c 3 times\n"},
+		"asked again, who cannot": {3, []*gatewayv1.Step{asked("a", 1), asked("b", 2), asked("c", 3)}, "note: pod/x: the mutators took 3 rounds: earlier ones changed what later ones observe or patch, so the gate asked b 2 times, c 3 times\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := &Result{Object: parse(t, `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"x"}}`), Rounds: tc.rounds, Steps: tc.steps}

@@ -133,6 +133,9 @@ func explainTry(ctx context.Context, t try, took time.Duration) error {
 	if wrapped, ok := errors.AsType[*url.Error](err); ok {
 		err = wrapped.Err // which repeats the endpoint
 	}
+	if distrusted, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return outcome.New(outcome.Unreachable, fmt.Errorf("its certificate is not trusted (see caBundle and tls): %w", distrusted.Err))
+	}
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
 		return outcome.New(outcome.Canceled, errors.New("the caller stopped waiting"))

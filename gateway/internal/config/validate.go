@@ -103,13 +103,19 @@ func (b *Backend) validate(path *field.Path) field.ErrorList {
 			errs = append(errs, field.Forbidden(path.Child(pointers.name), "only a Mutator has it"))
 		}
 		for i, p := range pointers.values {
-			if !pointer.MatchString(p) {
+			switch {
+			case strings.HasSuffix(p, "/"):
+				errs = append(errs, field.Invalid(path.Child(pointers.name).Index(i), p, "must not end with /, which would name a member without a name"))
+			case !pointer.MatchString(p):
 				errs = append(errs, field.Invalid(path.Child(pointers.name).Index(i), p, "must be a JSON pointer such as /metadata/labels, with ~1 for / and ~0 for ~"))
 			}
 		}
 	}
 	if b.MayPatch != nil && len(b.MayPatch) == 0 {
 		errs = append(errs, field.Invalid(path.Child("mayPatch"), b.MayPatch, "must name something; without mayPatch everything may be patched"))
+	}
+	if b.Observes != nil && len(b.Observes) == 0 {
+		errs = append(errs, field.Invalid(path.Child("observes"), b.Observes, "must name something; without observes everything is taken to be observed"))
 	}
 	return errs
 }

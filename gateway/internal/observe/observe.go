@@ -77,7 +77,7 @@ func New(provider metric.MeterProvider, logger *slog.Logger) (*Recorder, error) 
 		err = e
 	}
 	r.rounds = rounds
-	r.again = counter("gatefold.backend.asked_again", "Times that a mutator was asked again, because an earlier one changed what it observes.")
+	r.again = counter("gatefold.backend.asked_again", "Times that a mutator was asked again, because an earlier one changed what it observes or patches.")
 	r.conflicts = counter("gatefold.conflicts", "Values that one mutator set and a later one set to something else, or removed.")
 	r.breakers = gauge("gatefold.backend.breaker_open", "1 while a backend is not asked because it did not answer lately.")
 	r.shadows = histogram("gatefold.shadow.duration", "Time between asking a shadow and its answer, by what it would have done.")

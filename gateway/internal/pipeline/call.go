@@ -23,6 +23,7 @@ type call struct {
 	span   trace.Span
 	cancel context.CancelFunc
 	done   chan struct{}
+	begun  time.Time
 
 	response *admissionv1.MutateResponse
 	peer     string
@@ -53,7 +54,7 @@ func (c *call) settled() bool {
 func (f *folding) ask(ctx context.Context, i int) bool {
 	t := f.turns[i]
 	ctx, span := f.Tracer.Start(ctx, "mutate "+t.backend.Name)
-	c := &call{about: f.document, span: span, cancel: func() {}, done: make(chan struct{})}
+	c := &call{about: f.document, span: span, cancel: func() {}, done: make(chan struct{}), begun: time.Now()}
 	t.call = c
 	request := &admissionv1.MutateRequest{Handler: t.backend.Handler, Request: f.request(t.part.Asked)}
 	bounded, cancel, err := share(ctx, t.backend.Timeout, f.parts(), len(f.turns)-1-i)
@@ -68,10 +69,9 @@ func (f *folding) ask(ctx context.Context, i int) bool {
 	f.calls.Go(func() {
 		defer close(c.done)
 		defer cancel()
-		start := time.Now()
 		defer func() {
 			c.ended = time.Now()
-			c.took = c.ended.Sub(start)
+			c.took = c.ended.Sub(c.begun)
 		}()
 		// A panic here would take the whole gate down, where the HTTP server's own recovery does not reach.
 		defer func() {
@@ -129,9 +129,9 @@ func (f *folding) drop(t *turn) {
 	t.call.cancel()
 	ended := time.Now()
 	if t.call.over() {
-		t.part.Duration += t.call.took
 		ended = t.call.ended
 	}
+	t.part.Duration += ended.Sub(t.call.begun)
 	t.call.span.SetAttributes(attribute.String("gatefold.backend", t.backend.Name), attribute.String("gatefold.outcome", "stale"))
 	t.call.span.End(trace.WithTimestamp(ended))
 	t.call = nil
