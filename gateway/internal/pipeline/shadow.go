@@ -169,12 +169,17 @@ func (s *Shadows) ask(ctx context.Context, backend *Backend, part *fold.Part, re
 			part.Fail(outcome.Internal, fmt.Errorf("asking it panicked: %v", r))
 		}
 	}()
-	settle(part, func() error {
-		if backend.Mutator != nil {
-			return mutateShadow(ctx, backend, part, req)
-		}
-		return validateOne(ctx, backend, part, req)
-	})
+	start := time.Now()
+	var err error
+	if backend.Mutator != nil {
+		err = mutateShadow(ctx, backend, part, req)
+	} else {
+		err = validateOne(ctx, backend, part, req)
+	}
+	part.Duration, part.Asked = time.Since(start), 1
+	if err != nil {
+		part.Fail(outcome.Of(err), err)
+	}
 }
 
 // mutateShadow says what a mutator would still change of what the live ones have made. Its patch has to pass

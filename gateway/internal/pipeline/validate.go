@@ -60,13 +60,8 @@ func (p *Pipeline) validate(ctx context.Context, backend *Backend, part *fold.Pa
 	ctx, span := p.Tracer.Start(ctx, "validate "+backend.Name)
 	defer func() { endSpan(span, part, time.Now()) }()
 
-	settle(part, func() error { return validateOne(ctx, backend, part, req) })
-}
-
-// settle asks a backend once, and puts down how long that took and why it failed, if it did.
-func settle(part *fold.Part, ask func() error) {
 	start := time.Now()
-	err := ask()
+	err = validateOne(ctx, backend, part, req)
 	part.Duration, part.Asked = time.Since(start), 1
 	if err != nil {
 		part.Fail(outcome.Of(err), err)
