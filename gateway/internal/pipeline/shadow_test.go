@@ -14,6 +14,7 @@ import (
 	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
 
 	"github.com/gatefold/gatefold/gateway/internal/fold"
+	"github.com/gatefold/gatefold/gateway/internal/route"
 )
 
 // slow is a mutator that takes a second, if it is let.
@@ -101,4 +102,27 @@ func TestShadowsAtOnce(t *testing.T) {
 		all.Go(s.Close)
 		all.Wait()
 	})
+}
+
+// panicking is a matcher that should not be.
+type panicking struct{}
+
+func (panicking) Match(context.Context, *route.View) (bool, error) { panic("at the disco") }
+
+func (panicking) ReadsObject() bool { return false }
+
+// TestShadowsPanic: what goes wrong about a shadow is that shadow's failure; above it nobody recovers.
+func TestShadowsPanic(t *testing.T) {
+	observer := &told{}
+	s := &Shadows{Pipeline: &Pipeline{Tracer: noop.NewTracerProvider().Tracer("")}, Observer: observer}
+	req := &admissionv1.AdmissionRequest{Uid: "1", Object: []byte(`{}`)}
+	s.Ask(t.Context(), []*Backend{
+		{Name: "matcher", Timeout: time.Minute, Matcher: panicking{}, Mutator: slow{}},
+		{Name: "mutator", Timeout: time.Minute, Matcher: newMatchers(t)[""], Mutator: (*script)(nil)},
+	}, req, &Record{Document: fold.NewDocument(req.GetObject())}, true, nil)
+	s.Wait(t.Context())
+	s.Close()
+	if got := observer.failed.Load(); got != 2 {
+		t.Errorf("%d have failed, want 2", got)
+	}
 }
