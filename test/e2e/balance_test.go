@@ -107,19 +107,11 @@ func splitAddress(t *testing.T, address string) (host, port string) {
 // run is world.start without a cluster.
 func (b *balance) run(t *testing.T, binary, config, admin string) *harness.Process {
 	t.Helper()
-	process := must(harness.Start(t.Context(), harness.Command{
+	return runUntilEnd(t, harness.Command{
 		Path: binary, Args: []string{"--config", config},
 		Env:   []string{"OTEL_TRACES_EXPORTER=none", "OTEL_LOGS_EXPORTER=none", "GORACE=halt_on_error=1"},
 		Ready: "http://" + admin + "/readyz",
-	}))(t)
-	t.Cleanup(func() {
-		if err := process.Stop(); err != nil {
-			t.Error(err)
-		} else if t.Failed() {
-			t.Logf("%s wrote:\n%s", filepath.Base(binary), process.Logs())
-		}
 	})
-	return process
 }
 
 // add starts replicas and then names them in DNS, as a Service names pods that are ready.

@@ -112,10 +112,10 @@ func (w *world) startGateFrom(t *testing.T, file string, apiserver harness.KeyPa
 	return g
 }
 
-// start runs a program until the end of the test, which fails if it does not end cleanly.
+// start runs a program of the cluster until the end of the test.
 func (w *world) start(t *testing.T, binary, config, admin string) *harness.Process {
 	t.Helper()
-	process := must(harness.Start(t.Context(), harness.Command{
+	return runUntilEnd(t, harness.Command{
 		Path: binary,
 		Args: []string{"--config", config, "--kubeconfig", w.controlPlane.Kubeconfig},
 		Env: append(w.collector.Env(),
@@ -123,12 +123,18 @@ func (w *world) start(t *testing.T, binary, config, admin string) *harness.Proce
 			"GORACE=halt_on_error=1",
 		),
 		Ready: "http://" + admin + "/readyz",
-	}))(t)
+	})
+}
+
+// runUntilEnd runs a program until the end of the test, which fails if it does not end cleanly.
+func runUntilEnd(t *testing.T, command harness.Command) *harness.Process {
+	t.Helper()
+	process := must(harness.Start(t.Context(), command))(t)
 	t.Cleanup(func() {
 		if err := process.Stop(); err != nil {
 			t.Error(err)
 		} else if t.Failed() {
-			t.Logf("%s wrote:\n%s", filepath.Base(binary), process.Logs())
+			t.Logf("%s wrote:\n%s", filepath.Base(command.Path), process.Logs())
 		}
 	})
 	return process

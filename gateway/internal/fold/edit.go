@@ -265,13 +265,11 @@ func (e *editor) alter(d *Document, holder *value, change func(*content)) {
 	d.edited[holder] = c
 }
 
-// touch records that an operation changed what stands at these pointers.
-func (e *editor) touch(fields ...string) {
-	for _, field := range fields {
-		if !e.touched[field] {
-			e.touched[field] = true
-			e.change.Fields = append(e.change.Fields, field)
-		}
+// touch records that an operation changed what stands at this pointer.
+func (e *editor) touch(field string) {
+	if !e.touched[field] {
+		e.touched[field] = true
+		e.change.Fields = append(e.change.Fields, field)
 	}
 }
 

@@ -44,7 +44,7 @@ func (e *editor) holder(pointer string) (place, error) {
 			return place{}, fmt.Errorf("/%s: %w", strings.Join(path[:i+1], "/"), err)
 		}
 		if e.seen != nil {
-			token, ok := e.now.place(at.holder, next)
+			token, ok := e.now.held(at.holder).place(next)
 			if !ok {
 				return place{}, ErrStale
 			}
@@ -53,15 +53,6 @@ func (e *editor) holder(pointer string) (place, error) {
 		at.holder = next
 	}
 	return at, nil
-}
-
-// place returns the token under which v stands in holder, escaped; false when it does not.
-func (d *Document) place(holder, v *value) (string, bool) {
-	c, err := d.content(holder)
-	if err != nil {
-		return "", false
-	}
-	return c.place(v)
 }
 
 // find returns the place of a value that must exist, and must be what the mutator saw, with everything in it.
@@ -76,7 +67,7 @@ func (e *editor) find(pointer string) (place, error) {
 	if e.seen == nil {
 		return at, nil
 	}
-	token, ok := e.now.place(at.holder, at.value)
+	token, ok := e.now.held(at.holder).place(at.value)
 	if !ok || !unchanged(at.value, e.seen, e.now) {
 		return at, ErrStale
 	}
@@ -116,7 +107,6 @@ func (e *editor) join(op *admissionv1.PatchOperation, v *value) (bool, error) {
 	}
 	e.alter(e.seen, at.holder, func(c *content) { c.set(at.token, theirs) })
 	e.seen.edited[theirs] = content{form: ours.form}
-	e.owned[owner{e.seen, theirs}] = false // what it held there is another's
 	for _, m := range ours.members {
 		if err := e.add(&admissionv1.PatchOperation{
 			Op: admissionv1.PatchOp_PATCH_OP_ADD, Path: op.GetPath() + "/" + escape(m.name), Value: []byte(m.value.raw),

@@ -28,9 +28,11 @@ type call struct {
 	response *admissionv1.MutateResponse
 	peer     string
 	err      error
-	took     time.Duration
 	ended    time.Time
 }
+
+// took is the time between asking and the answer.
+func (c *call) took() time.Duration { return c.ended.Sub(c.begun) }
 
 // over tells whether the answer is there.
 func (c *call) over() bool {
@@ -59,7 +61,7 @@ func (f *folding) ask(ctx context.Context, i int) bool {
 	request := &admissionv1.MutateRequest{Handler: t.backend.Handler, Request: f.request(t.part.Asked)}
 	bounded, cancel, err := share(ctx, t.backend.Timeout, f.parts(), len(f.turns)-1-i)
 	if err != nil {
-		c.err, c.ended = err, time.Now()
+		c.err, c.ended = err, c.begun // it was not asked
 		close(c.done)
 		return false
 	}
@@ -69,10 +71,7 @@ func (f *folding) ask(ctx context.Context, i int) bool {
 	f.calls.Go(func() {
 		defer close(c.done)
 		defer cancel()
-		defer func() {
-			c.ended = time.Now()
-			c.took = c.ended.Sub(c.begun)
-		}()
+		defer func() { c.ended = time.Now() }()
 		// A panic here would take the whole gate down, where the HTTP server's own recovery does not reach.
 		defer func() {
 			if r := recover(); r != nil {

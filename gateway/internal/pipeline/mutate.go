@@ -197,7 +197,7 @@ func (f *folding) accept(ctx context.Context, i int) bool {
 	if part.Failure == nil {
 		part.Warnings, part.Audit = c.response.GetWarnings(), c.response.GetAuditAnnotations()
 	}
-	part.Duration += c.took
+	part.Duration += c.took()
 	part.Peer = c.peer
 	endSpan(c.span, part, c.ended)
 	t.call = nil
