@@ -9,14 +9,14 @@ import (
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity"
 )
 
-// serviceAccounts returns where identity looks up ServiceAccounts; nil for a process that does not serve it,
-// which watches none. Where nothing is known of the cluster, "not found" would be a guess, so that is an error.
-func serviceAccounts(cfg *Config, state *cluster.Cluster, opts Options) (identity.ServiceAccounts, error) {
+// sources returns where identity looks things up; nothing for a process that does not serve it, which
+// watches nothing. Where nothing is known of the cluster, "not found" would be a guess, so that is an error.
+func sources(cfg *Config, state *cluster.Cluster, opts Options) (from identity.Sources, err error) {
 	if !cfg.serves(Identity) {
-		return nil, nil
+		return from, nil
 	}
 	if !state.Known() || state.ServiceAccounts == nil {
-		return nil, fmt.Errorf("%w: identity needs the cluster's ServiceAccounts: start the mutator with --kubeconfig or --objects, or in a cluster", config.ErrUnusable)
+		return from, fmt.Errorf("%w: identity needs the cluster's ServiceAccounts: start the mutator with --kubeconfig or --objects, or in a cluster", config.ErrUnusable)
 	}
 	lookup := identity.LookupConfig{
 		Lister: state.ServiceAccounts,
@@ -25,5 +25,7 @@ func serviceAccounts(cfg *Config, state *cluster.Cluster, opts Options) (identit
 	if state.Client != nil {
 		lookup.Client = state.Client.CoreV1()
 	}
-	return identity.NewLookup(lookup)
+	from.Logger = opts.Telemetry.Logger
+	from.ServiceAccounts, err = identity.NewLookup(lookup)
+	return from, err
 }

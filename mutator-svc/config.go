@@ -29,7 +29,7 @@ type Config struct {
 	Listen config.Listen `json:"listen,omitzero"`
 	// Admin is where health and metrics are served.
 	Admin config.Admin `json:"admin,omitzero"`
-	// Mutators are the names of the mutators to serve. Default: all of them.
+	// Mutators are the names of the mutators to serve. Default: those that have a section.
 	Mutators []string `json:"mutators,omitempty"`
 	// Identity configures the mutator of that name.
 	Identity identity.Config `json:"identity,omitzero"`
@@ -49,14 +49,17 @@ func (c *Config) SetDefaults() {
 		c.Listen.Address = DefaultAddress
 	}
 	if len(c.Mutators) == 0 {
-		c.Mutators = []string{Identity, Labels}
+		c.Mutators = c.configured()
 	}
 	c.Identity.SetDefaults()
 	c.Labels.SetDefaults()
 }
 
 // ResolvePaths replaces every path p by resolve(p).
-func (c *Config) ResolvePaths(resolve func(p string) string) { c.Listen.ResolvePaths(resolve) }
+func (c *Config) ResolvePaths(resolve func(p string) string) {
+	c.Listen.ResolvePaths(resolve)
+	c.Identity.ResolvePaths(resolve)
+}
 
 // Validate says everything that is wrong with c, also with mutators that are not served: the same file
 // may serve several processes, and a mistake should show in all of them.
@@ -64,16 +67,32 @@ func (c *Config) Validate() field.ErrorList {
 	errs := c.Listen.Validate(field.NewPath("listen"))
 	errs = append(errs, c.Admin.Validate(field.NewPath("admin"))...)
 	mutators := field.NewPath("mutators")
+	if len(c.Mutators) == 0 {
+		errs = append(errs, field.Required(mutators, "give one of them a section: identity with a profile, such as aws: {}, or labels with rules"))
+	}
 	for i, name := range c.Mutators {
 		switch known := []string{Identity, Labels}; {
 		case !slices.Contains(known, name):
 			errs = append(errs, field.NotSupported(mutators.Index(i), name, known))
 		case slices.Contains(c.Mutators[:i], name):
 			errs = append(errs, field.Duplicate(mutators.Index(i), name))
+		case name == Identity && c.Identity.Empty():
+			errs = append(errs, field.Required(field.NewPath("identity"), "name a profile, such as aws: {}, or take identity off the mutators"))
 		}
 	}
 	errs = append(errs, c.Identity.Validate(field.NewPath("identity"))...)
 	return append(errs, c.Labels.Validate(field.NewPath("labels"))...)
+}
+
+// configured are the mutators that have something to do.
+func (c *Config) configured() (names []string) {
+	if !c.Identity.Empty() {
+		names = append(names, Identity)
+	}
+	if len(c.Labels.Rules) > 0 {
+		names = append(names, Labels)
+	}
+	return names
 }
 
 // serves tells whether the mutator of this name is among those to serve.

@@ -78,11 +78,12 @@ func Run(ctx context.Context, opts Options) (err error) {
 		}
 		tasks = append(tasks, state.Run)
 	}
-	lookup, err := serviceAccounts(cfg, state, opts)
+	from, err := sources(cfg, state, opts)
 	if err != nil {
 		return err
 	}
-	mutators, err := newHandlers(opts.ConfigFile, cfg, lookup)
+	follower.Also(cfg.Identity.Files()...)
+	mutators, err := newHandlers(opts.ConfigFile, cfg, from)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"reflect"
 	"slices"
+	"strings"
 	"sync/atomic"
 
 	"github.com/gatefold/gatefold/sdk"
@@ -14,10 +15,10 @@ import (
 
 // handlers are the mutators that the service serves, as the configuration in force makes them.
 type handlers struct {
-	file            string                   // empty: the configuration was given
-	config          *Config                  // as the service was started
-	serviceAccounts identity.ServiceAccounts // nil where identity is not served
-	mutators        map[string]*replaceable
+	file     string           // empty: the configuration was given
+	config   *Config          // as the service was started
+	from     identity.Sources // zero where identity is not served
+	mutators map[string]*replaceable
 }
 
 // replaceable is a mutator that is replaced while it is asked.
@@ -29,8 +30,8 @@ func (r *replaceable) Mutate(ctx context.Context, req *sdk.Request) (*sdk.Mutati
 }
 
 // newHandlers returns the mutators of cfg.
-func newHandlers(file string, cfg *Config, serviceAccounts identity.ServiceAccounts) (*handlers, error) {
-	h := &handlers{file: file, config: cfg, serviceAccounts: serviceAccounts, mutators: map[string]*replaceable{}}
+func newHandlers(file string, cfg *Config, from identity.Sources) (*handlers, error) {
+	h := &handlers{file: file, config: cfg, from: from, mutators: map[string]*replaceable{}}
 	for _, name := range cfg.Mutators {
 		h.mutators[name] = &replaceable{}
 	}
@@ -48,29 +49,43 @@ func (h *handlers) served() map[string]sdk.Mutator {
 
 // use puts cfg in force, all of it or, with an error, nothing.
 func (h *handlers) use(cfg *Config) error {
-	stamp, err := labels.New(cfg.Labels)
-	if err != nil {
-		return err
+	made := map[string]sdk.Mutator{}
+	for name := range h.mutators {
+		mutator, err := h.make(name, cfg)
+		if err != nil {
+			return err
+		}
+		made[name] = mutator
 	}
-	made := map[string]sdk.Mutator{Labels: stamp, Identity: identity.New(cfg.Identity, h.serviceAccounts)}
-	for name, mutator := range h.mutators {
-		next := made[name]
-		mutator.current.Store(&next)
+	for name, mutator := range made {
+		h.mutators[name].current.Store(&mutator)
 	}
 	return nil
 }
 
-// reload is a reload.Apply.
-func (h *handlers) reload(context.Context, func(...string)) (restart string, err error) {
+func (h *handlers) make(name string, cfg *Config) (sdk.Mutator, error) {
+	if name == Identity {
+		return identity.New(cfg.Identity, h.from)
+	}
+	return labels.New(cfg.Labels)
+}
+
+// reload is a reload.Apply. The files of identity are watched also when they cannot be used yet.
+func (h *handlers) reload(_ context.Context, watch func(paths ...string)) (restart string, err error) {
 	cfg, err := LoadConfig(h.file)
 	if err != nil {
 		return "", err
+	}
+	watch(cfg.Identity.Files()...)
+	var changes []string
+	if cfg.Identity.KeepWatched(h.config.Identity) {
+		changes = append(changes, "identity.aws.roleConfigMap")
 	}
 	if err := h.use(cfg); err != nil {
 		return "", err
 	}
 	if !reflect.DeepEqual(cfg.Listen, h.config.Listen) || cfg.Admin != h.config.Admin || !slices.Equal(cfg.Mutators, h.config.Mutators) {
-		restart = "listen, admin or mutators"
+		changes = append(changes, "listen, admin or mutators")
 	}
-	return restart, nil
+	return strings.Join(changes, ", "), nil
 }

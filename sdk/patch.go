@@ -3,16 +3,19 @@ package sdk
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
 )
 
 // Patch collects JSON Patch operations (RFC 6902) in the order in which they apply. The zero value is
-// an empty patch. The first error sticks, and fails the mutation.
+// an empty patch. Values are encoded by encoding/json; a json.RawMessage is taken as it stands, and must
+// not be changed any more. The first error sticks, and fails the mutation.
 type Patch struct {
-	ops []*admissionv1.PatchOperation
-	err error
+	ops   []*admissionv1.PatchOperation
+	spare []admissionv1.PatchOperation // not in use yet
+	err   error
 }
 
 // Add adds value at pointer: sets an object's member, or inserts into an array.
@@ -32,12 +35,26 @@ func (p *Patch) Test(pointer string, value any) {
 
 // Remove removes the value at pointer, which must exist.
 func (p *Patch) Remove(pointer string) {
-	p.ops = append(p.ops, &admissionv1.PatchOperation{Op: admissionv1.PatchOp_PATCH_OP_REMOVE, Path: pointer})
+	op := p.next()
+	op.Op, op.Path = admissionv1.PatchOp_PATCH_OP_REMOVE, pointer
 }
 
 // move takes the value at from away and adds it at to.
 func (p *Patch) move(from, to string) {
-	p.ops = append(p.ops, &admissionv1.PatchOperation{Op: admissionv1.PatchOp_PATCH_OP_MOVE, From: from, Path: to})
+	op := p.next()
+	op.Op, op.From, op.Path = admissionv1.PatchOp_PATCH_OP_MOVE, from, to
+}
+
+// next adds an operation. They are made by the dozen: a patch has few of them or many.
+func (p *Patch) next() *admissionv1.PatchOperation {
+	const dozen = 12
+	if len(p.spare) == 0 {
+		p.spare = make([]admissionv1.PatchOperation, dozen)
+		p.ops = slices.Grow(p.ops, dozen)
+	}
+	op := &p.spare[0]
+	p.spare, p.ops = p.spare[1:], append(p.ops, op)
+	return op
 }
 
 // Operations returns what was collected, or the first error.
@@ -47,11 +64,15 @@ func (p *Patch) Operations() ([]*admissionv1.PatchOperation, error) { return p.o
 func (p *Patch) Empty() bool { return len(p.ops) == 0 && p.err == nil }
 
 func (p *Patch) append(op admissionv1.PatchOp, pointer string, value any) {
-	raw, err := json.Marshal(value)
-	if err != nil && p.err == nil {
-		p.err = fmt.Errorf("patch value for %s: %w", pointer, err)
+	raw, ok := value.(json.RawMessage)
+	if !ok {
+		var err error
+		if raw, err = json.Marshal(value); err != nil && p.err == nil {
+			p.err = fmt.Errorf("patch value for %s: %w", pointer, err)
+		}
 	}
-	p.ops = append(p.ops, &admissionv1.PatchOperation{Op: op, Path: pointer, Value: raw})
+	operation := p.next()
+	operation.Op, operation.Path, operation.Value = op, pointer, raw
 }
 
 // Pointer joins reference tokens into a JSON pointer (RFC 6901), escaping "~" and "/" in each:

@@ -6,12 +6,14 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity"
+	"github.com/gatefold/gatefold/mutator-svc/internal/identity/aws"
 	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
 	"github.com/gatefold/gatefold/sdk"
 )
@@ -19,7 +21,7 @@ import (
 // serviceAccounts answers every question in the same way, for a named ServiceAccount with a role.
 type serviceAccounts struct{ err error }
 
-func (s serviceAccounts) Get(_ context.Context, namespace, name string) (*corev1.ServiceAccount, error) {
+func (s serviceAccounts) Get(_ context.Context, namespace, name string, _ time.Duration) (*corev1.ServiceAccount, error) {
 	if s.err != nil {
 		return nil, s.err
 	}
@@ -29,9 +31,13 @@ func (s serviceAccounts) Get(_ context.Context, namespace, name string) (*corev1
 }
 
 func newMutator(s serviceAccounts) *identity.Mutator {
-	var cfg identity.Config
+	cfg := identity.Config{AWS: &aws.Config{}}
 	cfg.SetDefaults()
-	return identity.New(cfg, s)
+	m, err := identity.New(cfg, identity.Sources{ServiceAccounts: s})
+	if err != nil {
+		panic(err) // of files, and there are none
+	}
+	return m
 }
 
 func podRequest(change func(*admissionv1.AdmissionRequest)) *sdk.Request {
@@ -97,7 +103,7 @@ func TestMutateFailsWhereTheServiceAccountCannotBeLookedUp(t *testing.T) {
 
 func TestMutateFailsOnAPodItCannotRead(t *testing.T) {
 	m, err := newMutator(serviceAccounts{}).Mutate(t.Context(), podRequest(func(r *admissionv1.AdmissionRequest) {
-		r.Object = []byte(`{"spec":{"containers":7}}`)
+		r.Object = []byte(`{"spec":{"serviceAccountName":"reader","containers":7}}`)
 	}))
 	if err == nil {
 		t.Errorf("Mutate = %v, want an error", m)

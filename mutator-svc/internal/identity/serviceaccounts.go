@@ -20,10 +20,12 @@ import (
 
 // What a miss may cost: a pod is often created right after its ServiceAccount, before the informer has
 // heard of it, so one live GET is worth its time; but a flood of pods must not become a flood of GETs.
+// Most of a flood is answered by the informer, which is looked at again meanwhile.
 const (
 	liveTimeout   = time.Second // for one GET, waiting for its turn included
 	livePerSecond = 10
 	liveBurst     = 20
+	lookAgain     = 5 * time.Millisecond
 )
 
 // LookupConfig is what a Lookup works with.
@@ -36,9 +38,10 @@ type LookupConfig struct {
 	Meter metric.Meter
 }
 
-// Lookup finds ServiceAccounts in an informer's cache, and with one live GET where they are not there.
-// The outcome of a GET is not kept: found, the informer will bring it in a moment; not found or failed,
-// the next pod deserves a fresh look. It is safe for concurrent use.
+// Lookup finds ServiceAccounts in an informer's cache and, where they are not there, with one live GET,
+// while it waits for the informer to hear of them. The outcome is not kept: found, the informer will
+// bring it in a moment; not found or failed, the next pod deserves a fresh look. It is safe for
+// concurrent use.
 type Lookup struct {
 	lister  corev1listers.ServiceAccountLister
 	client  corev1client.ServiceAccountsGetter
@@ -64,32 +67,23 @@ func NewLookup(cfg LookupConfig) (*Lookup, error) {
 }
 
 // Get implements ServiceAccounts.
-func (l *Lookup) Get(ctx context.Context, namespace, name string) (*corev1.ServiceAccount, error) {
+func (l *Lookup) Get(ctx context.Context, namespace, name string, grace time.Duration) (*corev1.ServiceAccount, error) {
 	sa, err := l.lister.ServiceAccounts(namespace).Get(name)
 	if !apierrors.IsNotFound(err) {
 		return sa, err
 	}
 	if l.client != nil {
-		sa, err = l.live(ctx, namespace, name)
+		sa, err = l.await(ctx, namespace, name, grace)
 	}
 	l.misses.Add(ctx, 1, metric.WithAttributes(attribute.String("outcome", outcome(err))))
 	return sa, err
 }
 
-// live joins all who ask for one ServiceAccount at once into one GET. That GET does not hang on the
-// patience of whoever came first.
-func (l *Lookup) live(ctx context.Context, namespace, name string) (*corev1.ServiceAccount, error) {
+// await joins all who wait for one ServiceAccount at once. It does not hang on the patience of whoever
+// came first.
+func (l *Lookup) await(ctx context.Context, namespace, name string, grace time.Duration) (*corev1.ServiceAccount, error) {
 	flight := l.flights.DoChan(namespace+"/"+name, func() (any, error) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), liveTimeout)
-		defer cancel()
-		if err := l.limiter.Wait(ctx); err != nil {
-			return nil, status.Errorf(codes.FailedPrecondition, "too many live lookups: %v", err)
-		}
-		sa, err := l.client.ServiceAccounts(namespace).Get(ctx, name, metav1.GetOptions{})
-		if err != nil && !apierrors.IsNotFound(err) {
-			return nil, status.Errorf(codes.FailedPrecondition, "asking kube-apiserver: %v", err)
-		}
-		return sa, err
+		return l.look(context.WithoutCancel(ctx), namespace, name, grace)
 	})
 	select {
 	case result := <-flight:
@@ -101,6 +95,58 @@ func (l *Lookup) live(ctx context.Context, namespace, name string) (*corev1.Serv
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+}
+
+// answer is kube-apiserver's.
+type answer struct {
+	sa  *corev1.ServiceAccount
+	err error
+}
+
+// look asks kube-apiserver once, when it may, and the informer again and again. It ends when one of them
+// knows the ServiceAccount, and otherwise when grace is over and kube-apiserver has answered.
+func (l *Lookup) look(ctx context.Context, namespace, name string, grace time.Duration) (*corev1.ServiceAccount, error) {
+	ctx, cancel := context.WithTimeout(ctx, max(liveTimeout, grace))
+	asked, live := false, chan answer(nil) // live is there while the call runs
+	defer func() {
+		cancel()
+		if live != nil {
+			<-live // the call ends before this does
+		}
+	}()
+	began := time.Now()
+	again := time.NewTicker(lookAgain)
+	defer again.Stop()
+
+	err := status.Error(codes.FailedPrecondition, "too many live lookups")
+	for answered := false; !answered || time.Since(began) < grace; {
+		if !asked && l.limiter.Allow() {
+			asked, live = true, make(chan answer, 1)
+			go func(to chan<- answer) { to <- l.get(ctx, namespace, name) }(live)
+		}
+		select {
+		case got := <-live:
+			if answered, live, err = true, nil, got.err; err == nil {
+				return got.sa, nil
+			}
+		case <-again.C:
+		case <-ctx.Done():
+			return nil, err
+		}
+		if sa, err := l.lister.ServiceAccounts(namespace).Get(name); !apierrors.IsNotFound(err) {
+			return sa, err
+		}
+	}
+	return nil, err
+}
+
+// get asks kube-apiserver.
+func (l *Lookup) get(ctx context.Context, namespace, name string) answer {
+	sa, err := l.client.ServiceAccounts(namespace).Get(ctx, name, metav1.GetOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		err = status.Errorf(codes.FailedPrecondition, "asking kube-apiserver: %v", err)
+	}
+	return answer{sa, err}
 }
 
 func outcome(err error) string {

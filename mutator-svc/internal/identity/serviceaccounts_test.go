@@ -83,14 +83,14 @@ func TestLookupAsksOnlyOnAMiss(t *testing.T) {
 		client := always(account("late"))
 		l := lookup(t, lister(t, account("known")), client)
 		for range 3 {
-			if sa, err := l.Get(t.Context(), "team-a", "known"); err != nil || sa.Name != "known" {
+			if sa, err := l.Get(t.Context(), "team-a", "known", 0); err != nil || sa.Name != "known" {
 				t.Errorf("Get(known) = %v, %v", sa, err)
 			}
 		}
 		if gets := client.gets.Load(); gets != 0 {
 			t.Errorf("%d live GETs for a ServiceAccount that the informer knows, want none", gets)
 		}
-		sa, err := l.Get(t.Context(), "team-a", "late")
+		sa, err := l.Get(t.Context(), "team-a", "late", 0)
 		if gets := client.gets.Load(); err != nil || sa.Name != "late" || gets != 1 {
 			t.Errorf("Get(late) = %v, %v after %d GETs, want it after one", sa, err, gets)
 		}
@@ -105,13 +105,13 @@ func TestLookupJoinsThoseWhoAskAtOnce(t *testing.T) {
 		defer cancel()
 		failed := make(chan error, 1)
 		go func() {
-			_, err := l.Get(impatient, "team-a", "late")
+			_, err := l.Get(impatient, "team-a", "late", 0)
 			failed <- err
 		}()
 		synctest.Wait() // the one whose time runs out is the one that started the GET
 		for range 10 {
 			go func() {
-				if sa, err := l.Get(t.Context(), "team-a", "late"); err != nil || sa.Name != "late" {
+				if sa, err := l.Get(t.Context(), "team-a", "late", 0); err != nil || sa.Name != "late" {
 					t.Errorf("Get = %v, %v", sa, err)
 				}
 			}()
@@ -134,15 +134,15 @@ func TestLookupDoesNotRememberFailures(t *testing.T) {
 		client.answer = func() (*corev1.ServiceAccount, error) {
 			return nil, apierrors.NewForbidden(corev1.Resource("serviceaccounts"), "late", errors.New("rbac"))
 		}
-		if _, err := l.Get(t.Context(), "team-a", "late"); status.Code(err) != codes.FailedPrecondition || apierrors.IsNotFound(err) {
+		if _, err := l.Get(t.Context(), "team-a", "late", 0); status.Code(err) != codes.FailedPrecondition || apierrors.IsNotFound(err) {
 			t.Errorf("forbidden: %v, want FAILED_PRECONDITION", err)
 		}
 		client.answer = notFound
-		if _, err := l.Get(t.Context(), "team-a", "late"); !apierrors.IsNotFound(err) {
+		if _, err := l.Get(t.Context(), "team-a", "late", 0); !apierrors.IsNotFound(err) {
 			t.Errorf("not there yet: %v, want not found", err)
 		}
 		client.answer = func() (*corev1.ServiceAccount, error) { return account("late"), nil }
-		if sa, err := l.Get(t.Context(), "team-a", "late"); err != nil || sa.Name != "late" {
+		if sa, err := l.Get(t.Context(), "team-a", "late", 0); err != nil || sa.Name != "late" {
 			t.Errorf("there at last: %v, %v", sa, err)
 		}
 	})
@@ -156,7 +156,7 @@ func TestLookupIsRateLimited(t *testing.T) {
 		results := make(chan error, asked)
 		for i := range asked {
 			go func() {
-				_, err := l.Get(t.Context(), "team-a", fmt.Sprintf("sa-%d", i))
+				_, err := l.Get(t.Context(), "team-a", fmt.Sprintf("sa-%d", i), 0)
 				results <- err
 			}()
 		}
@@ -190,8 +190,8 @@ func TestLookupCountsMisses(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, _ = l.Get(t.Context(), "team-a", "known")
-		_, _ = l.Get(t.Context(), "team-a", "late")
+		_, _ = l.Get(t.Context(), "team-a", "known", 0)
+		_, _ = l.Get(t.Context(), "team-a", "late", 0)
 	}
 	var collected metricdata.ResourceMetrics
 	if err := reader.Collect(t.Context(), &collected); err != nil {

@@ -1,6 +1,6 @@
-// Package aws gives pods IAM roles by web identity, "IAM roles for service accounts": the role named
-// by an annotation of the pod's ServiceAccount reaches each container as environment variables and a
-// mounted, projected ServiceAccount token, which the AWS SDKs trade for credentials.
+// Package aws gives pods AWS identities, by a mounted, projected ServiceAccount token that the AWS SDKs
+// trade for credentials, and environment variables that lead them to it: "IAM roles for service
+// accounts" for ServiceAccounts that name a role, and EKS Pod Identities for those on a list.
 //
 // The rules are those of aws/amazon-eks-pod-identity-webhook, whose users they serve unchanged, down
 // to its treatment of odd values. What differs: it puts whole containers in its patch and so drops
@@ -9,130 +9,111 @@
 package aws
 
 import (
-	"path"
-	"strings"
+	"log/slog"
 
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity/pod"
-	"github.com/gatefold/gatefold/sdk"
+	"github.com/gatefold/gatefold/mutator-svc/internal/identity/profile"
 )
 
-const (
-	volumeName = "aws-iam-token"
-	tokenFile  = "token"
-
-	envRegion        = "AWS_REGION"
-	envDefaultRegion = "AWS_DEFAULT_REGION"
-	envRole          = "AWS_ROLE_ARN"
-	envTokenFile     = "AWS_WEB_IDENTITY_TOKEN_FILE"
-	envSTS           = "AWS_STS_REGIONAL_ENDPOINTS"
-)
-
-// Provider injects roles. It is safe for concurrent use.
-type Provider struct {
-	cfg  Config
-	keys annotationKeys
+// Profile injects AWS identities. It is safe for concurrent use.
+type Profile struct {
+	cfg           Config
+	keys          keys
+	roles         *roleMap
+	podIdentities map[account]bool
+	web, pod      *kind
+	sts, region   []pod.Element // region is for telling what is present where none is configured
 }
 
-// New returns a Provider. cfg has its defaults and is valid.
-func New(cfg Config) *Provider { return &Provider{cfg: cfg, keys: keysOf(cfg.AnnotationPrefix)} }
+// New returns a Profile. cfg has its defaults and is valid. The list of EKS Pod Identities is read here;
+// an error means that it is there and cannot be read. configMaps is used where cfg names one.
+func New(cfg Config, configMaps ConfigMaps, logger *slog.Logger) (*Profile, error) {
+	p := &Profile{
+		cfg:  cfg,
+		keys: keysUnder(cfg.AnnotationPrefix),
+		web:  newKind("aws-iam-token", cfg.MountPath, "token", "AWS_WEB_IDENTITY_TOKEN_FILE"),
+		sts:  []pod.Element{pod.Variable(corev1.EnvVar{Name: "AWS_STS_REGIONAL_ENDPOINTS", Value: "regional"})},
+		region: []pod.Element{
+			pod.Variable(corev1.EnvVar{Name: "AWS_DEFAULT_REGION", Value: cfg.DefaultRegion}),
+			pod.Variable(corev1.EnvVar{Name: "AWS_REGION", Value: cfg.DefaultRegion}),
+		},
+	}
+	if cfg.RoleConfigMap != nil {
+		p.roles = &roleMap{source: configMaps, at: *cfg.RoleConfigMap, logger: logger}
+	}
+	if cc := cfg.ContainerCredentials; cc != nil {
+		p.pod = newKind(cc.VolumeName, cc.MountPath, cc.TokenPath, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")
+		p.pod.podLabel = true
+		var err error
+		if p.podIdentities, err = readPodIdentities(cc.File); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
 
-// Inject adds to patch what p needs to take the role of its ServiceAccount: nothing where that names
-// none. It returns warnings for the user.
-func (a *Provider) Inject(p *pod.Pod, sa *corev1.ServiceAccount, patch *sdk.Patch) (warnings []string) {
-	role := sa.Annotations[a.keys.role]
-	if role == "" {
+// Inject adds to out what the pod needs to take on the identity of its ServiceAccount: nothing where it
+// has none.
+func (p *Profile) Inject(req *profile.Request, out *profile.Answer) error {
+	if _, skip := req.Pod.Label(labelSkip); skip || req.ServiceAccount == "" {
 		return nil
 	}
-	in := a.inputs(p, sa)
-	if !p.HasVolume(volumeName) {
+	id, err := p.find(req, out)
+	if err != nil || id == nil {
+		return err
+	}
+	if err := req.Pod.Open(); err != nil {
+		return err
+	}
+	if text, ok := req.Pod.Annotation(p.keys.expiration); ok {
+		p.readExpiration(&id.settings, "pod", text, out)
+	}
+	skip := p.readSkip(req.Pod, out)
+	skip.NoteUnknown(out, p.cfg.InvalidValue, annotationSkip, req.Pod)
+	p.add(req.Pod, id, skip, out)
+	return nil
+}
+
+// add changes the pod.
+func (p *Profile) add(to *pod.Pod, id *identity, skip profile.Names, out *profile.Answer) {
+	if id.podLabel {
+		to.SetLabel(&out.Patch, labelPodIdentity, "enabled")
+	}
+	if !to.HasVolume(id.volume) {
 		// First of all volumes, as the reference puts it.
-		p.PrependVolume(patch, tokenVolume(in))
+		to.PrependVolume(&out.Patch, pod.Volume(id.tokenVolume()))
 	}
-	env := a.variables(p, role, in)
-	p.All(func(c *pod.Container) {
-		if !in.skip[c.Name] {
-			a.addTo(c, env, patch)
-		}
-	})
-	return in.warnings
-}
-
-// group is variables that are set together, or not at all where the container already has one of them.
-type group []corev1.EnvVar
-
-func (g group) presentIn(c *pod.Container) bool {
-	for _, v := range g {
-		if c.HasEnv(v.Name) {
-			return true
+	credentials := id.credentials(to)
+	for c := range to.All() {
+		if !skip.Has(c) {
+			p.addTo(c, id, credentials, out)
 		}
 	}
-	return false
 }
 
-// variables is what a container gets.
-type variables struct {
-	sts, region, identity group
-	regional, regionKnown bool // whether sts and region are wanted; if not, they only tell what is present
-}
-
-func (a *Provider) variables(p *pod.Pod, role string, in inputs) variables {
-	// path.Join and not "+": the reference cleans the path of the file, but not that of the mount.
-	file := path.Join(a.cfg.MountPath, tokenFile)
-	if onWindows(p) {
-		// Only programs in the container see this. The mount path stays in Unix style: kubelet on
-		// Windows converts it.
-		file = "C:" + strings.ReplaceAll(file, "/", `\`)
-	}
-	return variables{
-		sts:         group{{Name: envSTS, Value: "regional"}},
-		region:      group{{Name: envDefaultRegion, Value: a.cfg.DefaultRegion}, {Name: envRegion, Value: a.cfg.DefaultRegion}},
-		identity:    group{{Name: envRole, Value: role}, {Name: envTokenFile, Value: file}},
-		regional:    in.regionalSTS,
-		regionKnown: a.cfg.DefaultRegion != "",
-	}
-}
-
-// addTo adds to one container what it has not. Each part is looked at by itself, so that a second pass,
-// or one over a container that somebody has half filled, ends in the same place.
-func (a *Provider) addTo(c *pod.Container, env variables, patch *sdk.Patch) {
-	sts, region, identity := env.sts.presentIn(c), env.region.presentIn(c), env.identity.presentIn(c)
-	if sts && region && identity {
+// addTo adds to one container what it has not. Variables that belong together are set together, or not at
+// all where the container has one of them. Each part is looked at by itself, so that a second pass, or one
+// over a container that somebody has half filled, ends in the same place.
+func (p *Profile) addTo(c *pod.Container, id *identity, credentials []pod.Element, out *profile.Answer) {
+	sts, region, known := c.HasAnyEnv(p.sts...), c.HasAnyEnv(p.region...), c.HasAnyEnv(credentials...)
+	if sts && region && known {
 		// The container is configured by hand: it does not even get the mount.
 		return
 	}
-	var add []corev1.EnvVar
-	if !sts && env.regional {
-		add = append(add, env.sts...)
+	add := make([]pod.Element, 0, 5)
+	if !sts && id.regionalSTS {
+		add = append(add, p.sts...)
 	}
-	if !region && env.regionKnown {
-		add = append(add, env.region...)
+	if !region && p.cfg.DefaultRegion != "" {
+		add = append(add, p.region...)
 	}
-	if !identity {
-		add = append(add, env.identity...)
+	if !known {
+		add = append(add, credentials...)
 	}
-	c.AppendEnv(patch, add...)
-	if !c.HasMount(volumeName) {
-		c.AppendMount(patch, corev1.VolumeMount{Name: volumeName, ReadOnly: true, MountPath: a.cfg.MountPath})
+	c.AppendEnv(&out.Patch, add...)
+	if !c.HasMount(id.volume) {
+		c.AppendMount(&out.Patch, id.mount)
 	}
-}
-
-func tokenVolume(in inputs) corev1.Volume {
-	return corev1.Volume{
-		Name: volumeName,
-		VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
-			Sources: []corev1.VolumeProjection{{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{
-				Audience:          in.audience,
-				ExpirationSeconds: &in.expiration,
-				Path:              tokenFile,
-			}}},
-		}},
-	}
-}
-
-// onWindows looks at the node selector only, as the reference does; spec.os and affinity do not count.
-func onWindows(p *pod.Pod) bool {
-	return p.Spec.NodeSelector["kubernetes.io/os"] == "windows" ||
-		p.Spec.NodeSelector["beta.kubernetes.io/os"] == "windows"
 }

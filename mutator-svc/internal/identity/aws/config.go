@@ -2,18 +2,31 @@ package aws
 
 import (
 	"path"
+	"path/filepath"
+	"regexp"
 	"strings"
+	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/gatefold/gatefold/mutator-svc/internal/identity/profile"
 )
 
-// minTokenExpiration is the shortest life, in seconds, that kube-apiserver gives a projected token
-// (pod validation, core/v1 ServiceAccountTokenProjection.expirationSeconds).
-const minTokenExpiration = 600
+const (
+	// minTokenExpiration is the shortest life, in seconds, that kube-apiserver gives a projected token
+	// (pod validation, core/v1 ServiceAccountTokenProjection.expirationSeconds).
+	minTokenExpiration = 600
+	// defaultTokenExpiration is the life of a token that nobody has asked for, in seconds.
+	defaultTokenExpiration = 86400
+	// defaultGracePeriod is what the reference's README suggests, and some: an informer lags by
+	// milliseconds, and only a pod that would otherwise go without its identity waits at all.
+	defaultGracePeriod = 250 * time.Millisecond
+)
 
-// Config is how IAM roles for service accounts are given to pods. The defaults are those of the
-// Amazon EKS pod identity webhook, so that it can be replaced without touching any annotation.
+// Config is how AWS identities are given to pods. The defaults are those of the Amazon EKS pod identity
+// webhook, so that it can be replaced without touching any annotation.
 type Config struct {
 	// AnnotationPrefix stands before the slash in every annotation read. Default: eks.amazonaws.com.
 	AnnotationPrefix string `json:"annotationPrefix,omitempty"`
@@ -31,24 +44,97 @@ type Config struct {
 	// STSRegionalEndpoints sets AWS_STS_REGIONAL_ENDPOINTS=regional where the ServiceAccount does not
 	// say. Default: false.
 	STSRegionalEndpoints bool `json:"stsRegionalEndpoints,omitempty"`
+	// ComposeRoleARN makes ARNs of role-arn annotations that are a role's name, with its path. Absent:
+	// they must be ARNs.
+	ComposeRoleARN *ComposeRoleARN `json:"composeRoleArn,omitempty"`
+	// RoleConfigMap gives roles to ServiceAccounts that have no annotation. Absent: nothing is watched.
+	RoleConfigMap *RoleConfigMap `json:"roleConfigMap,omitempty"`
+	// ContainerCredentials gives pods EKS Pod Identities. Absent: there are none.
+	ContainerCredentials *ContainerCredentials `json:"containerCredentials,omitempty"`
+	// LookupGracePeriod is how long a pod waits for its ServiceAccount where kube-apiserver does not
+	// know it yet. A ServiceAccount that kube-apiserver knows is found without this. Default: 250ms.
+	LookupGracePeriod *metav1.Duration `json:"lookupGracePeriod,omitempty"`
+	// Policies are by default Warn: an ARN that is none is injected as it is, any other value that
+	// cannot be read counts as absent.
+	profile.Policies `json:",inline"`
+}
+
+// ComposeRoleARN is what an ARN has beside the role's name.
+type ComposeRoleARN struct {
+	// Partition is aws, aws-cn, aws-us-gov or another. Default: aws.
+	Partition string `json:"partition,omitempty"`
+	// AccountID is the number of the account that has the roles: twelve digits.
+	AccountID string `json:"accountID"`
+}
+
+// RoleConfigMap is the ConfigMap with roles for ServiceAccounts.
+type RoleConfigMap struct {
+	// Namespace is where it is. Default: eks.
+	Namespace string `json:"namespace,omitempty"`
+	// Name is its name. Default: pod-identity-webhook.
+	Name string `json:"name,omitempty"`
+}
+
+// ContainerCredentials is how EKS Pod Identities are given to pods.
+type ContainerCredentials struct {
+	// File lists who has an EKS Pod Identity: {"identities": [{"namespace": …, "serviceAccount": …}]}.
+	// It is read again when it changes; while there is none, nobody has.
+	File string `json:"file"`
+	// Audience is the token's audience. Default: pods.eks.amazonaws.com.
+	Audience string `json:"audience,omitempty"`
+	// MountPath is the folder the token is mounted in. Default:
+	// /var/run/secrets/pods.eks.amazonaws.com/serviceaccount.
+	MountPath string `json:"mountPath,omitempty"`
+	// VolumeName is the name of the token's volume. Default: eks-pod-identity-token.
+	VolumeName string `json:"volumeName,omitempty"`
+	// TokenPath is the token's file in MountPath. Default: eks-pod-identity-token.
+	TokenPath string `json:"tokenPath,omitempty"`
+	// FullURI is where SDKs trade the token for credentials. Default:
+	// http://169.254.170.23/v1/credentials.
+	FullURI string `json:"fullURI,omitempty"`
 }
 
 // SetDefaults fills what was left out.
 func (c *Config) SetDefaults() {
-	if c.AnnotationPrefix == "" {
-		c.AnnotationPrefix = "eks.amazonaws.com"
-	}
+	setDefault(&c.AnnotationPrefix, "eks.amazonaws.com")
 	if c.Audience == nil {
 		c.Audience = new("sts.amazonaws.com")
 	}
-	if c.MountPath == "" {
-		c.MountPath = "/var/run/secrets/eks.amazonaws.com/serviceaccount"
-	}
+	setDefault(&c.MountPath, "/var/run/secrets/eks.amazonaws.com/serviceaccount")
 	if c.TokenExpirationSeconds == nil {
-		c.TokenExpirationSeconds = new(int64(86400))
+		c.TokenExpirationSeconds = new(int64(defaultTokenExpiration))
 	}
 	c.TokenExpirationSeconds = new(max(*c.TokenExpirationSeconds, minTokenExpiration))
+	if c.ComposeRoleARN != nil {
+		setDefault(&c.ComposeRoleARN.Partition, "aws")
+	}
+	if c.RoleConfigMap != nil {
+		setDefault(&c.RoleConfigMap.Namespace, "eks")
+		setDefault(&c.RoleConfigMap.Name, "pod-identity-webhook")
+	}
+	if cc := c.ContainerCredentials; cc != nil {
+		setDefault(&cc.Audience, "pods.eks.amazonaws.com")
+		setDefault(&cc.MountPath, "/var/run/secrets/pods.eks.amazonaws.com/serviceaccount")
+		setDefault(&cc.VolumeName, "eks-pod-identity-token")
+		setDefault(&cc.TokenPath, "eks-pod-identity-token")
+		setDefault(&cc.FullURI, "http://169.254.170.23/v1/credentials")
+	}
+	if c.LookupGracePeriod == nil {
+		c.LookupGracePeriod = &metav1.Duration{Duration: defaultGracePeriod}
+	}
+	c.Policies.SetDefaults(profile.Warn, profile.Warn)
 }
+
+func setDefault(field *string, value string) {
+	if *field == "" {
+		*field = value
+	}
+}
+
+var (
+	partition = regexp.MustCompile(`^aws[a-z0-9-]*$`)
+	accountID = regexp.MustCompile(`^\d{12}$`)
+)
 
 // Validate says what is wrong with c, which stands at at.
 func (c *Config) Validate(at *field.Path) field.ErrorList {
@@ -57,10 +143,51 @@ func (c *Config) Validate(at *field.Path) field.ErrorList {
 		errs = append(errs, field.Invalid(at.Child("annotationPrefix"), c.AnnotationPrefix,
 			"write the domain before the annotations' slash, such as eks.amazonaws.com: "+strings.Join(problems, "; ")))
 	}
-	// ":" is refused by kube-apiserver in a mountPath, and would fail every pod.
-	if !path.IsAbs(c.MountPath) || strings.Contains(c.MountPath, ":") {
-		errs = append(errs, field.Invalid(at.Child("mountPath"), c.MountPath,
-			"write an absolute path without a colon; it is converted for Windows pods"))
+	errs = append(errs, validMountPath(c.MountPath, at.Child("mountPath"))...)
+	if compose := c.ComposeRoleARN; compose != nil {
+		at := at.Child("composeRoleArn")
+		if !partition.MatchString(compose.Partition) {
+			errs = append(errs, field.Invalid(at.Child("partition"), compose.Partition, "write aws, aws-cn, aws-us-gov or another partition"))
+		}
+		if !accountID.MatchString(compose.AccountID) {
+			errs = append(errs, field.Invalid(at.Child("accountID"), compose.AccountID, "write the account's twelve digits, in quotes"))
+		}
+	}
+	if m := c.RoleConfigMap; m != nil {
+		for _, part := range []struct{ name, value string }{{"namespace", m.Namespace}, {"name", m.Name}} {
+			if problems := validation.IsDNS1123Subdomain(part.value); len(problems) > 0 {
+				errs = append(errs, field.Invalid(at.Child("roleConfigMap", part.name), part.value, strings.Join(problems, "; ")))
+			}
+		}
+	}
+	if c.ContainerCredentials != nil {
+		errs = append(errs, c.ContainerCredentials.validate(at.Child("containerCredentials"))...)
+	}
+	if c.LookupGracePeriod.Duration < 0 {
+		errs = append(errs, field.Invalid(at.Child("lookupGracePeriod"), c.LookupGracePeriod.Duration.String(), "write a duration of 0s or more"))
+	}
+	return append(errs, c.Policies.Validate(at)...)
+}
+
+func (c *ContainerCredentials) validate(at *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	if c.File == "" {
+		errs = append(errs, field.Required(at.Child("file"), "write the path of the file that lists the identities"))
+	}
+	errs = append(errs, validMountPath(c.MountPath, at.Child("mountPath"))...)
+	if problems := validation.IsDNS1123Label(c.VolumeName); len(problems) > 0 {
+		errs = append(errs, field.Invalid(at.Child("volumeName"), c.VolumeName, strings.Join(problems, "; ")))
+	}
+	if !filepath.IsLocal(c.TokenPath) {
+		errs = append(errs, field.Invalid(at.Child("tokenPath"), c.TokenPath, "write a path relative to mountPath, without .."))
 	}
 	return errs
+}
+
+// validMountPath refuses what would fail every pod: kube-apiserver accepts no ":" in a mountPath.
+func validMountPath(p string, at *field.Path) field.ErrorList {
+	if path.IsAbs(p) && !strings.Contains(p, ":") {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(at, p, "write an absolute path without a colon; it is converted for Windows pods")}
 }

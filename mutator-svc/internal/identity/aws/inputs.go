@@ -3,120 +3,117 @@ package aws
 import (
 	"encoding/csv"
 	"errors"
-	"fmt"
 	"io"
 	"regexp"
 	"strconv"
 	"strings"
-	"unicode/utf8"
-
-	corev1 "k8s.io/api/core/v1"
 
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity/pod"
+	"github.com/gatefold/gatefold/mutator-svc/internal/identity/profile"
 )
 
-// annotationKeys are the annotations read, with their prefix.
-type annotationKeys struct {
-	role, audience, sts string // on the ServiceAccount
-	expiration          string // on both
-	skip                string // on the pod
+// The annotations that are read, after the configured prefix and a slash.
+const (
+	// On the ServiceAccount: the ARN of the role that pods take; with composeRoleArn also its name,
+	// with its path.
+	annotationRole = "role-arn"
+	// On the ServiceAccount: the token's audience. Empty, it is kube-apiserver's own.
+	annotationAudience = "audience"
+	// On the ServiceAccount: true or false, whether SDKs use the regional endpoints of STS.
+	annotationSTS = "sts-regional-endpoints"
+	// On the pod, or else on the ServiceAccount: the token's life in seconds. Less than 600 is taken as
+	// 600.
+	annotationExpiration = "token-expiration"
+	// On the pod: the containers, init containers included, that get no identity, as a line of CSV:
+	// separated by commas, with blanks that count.
+	annotationSkip = "skip-containers"
+)
+
+// The labels that are read and written. Their prefix is not configured.
+const (
+	// On the pod: with any value, the pod gets no AWS identity.
+	labelSkip = "eks.amazonaws.com/skip-pod-identity-webhook"
+	// Written to pods with an EKS Pod Identity, as "enabled".
+	labelPodIdentity = "eks.amazonaws.com/pod-identity"
+)
+
+// keys are the annotations with their prefix.
+type keys struct{ role, audience, sts, expiration, skip string }
+
+func keysUnder(prefix string) keys {
+	prefix += "/"
+	return keys{prefix + annotationRole, prefix + annotationAudience, prefix + annotationSTS, prefix + annotationExpiration, prefix + annotationSkip}
 }
 
-func keysOf(prefix string) annotationKeys {
-	return annotationKeys{
-		role:       prefix + "/role-arn",
-		audience:   prefix + "/audience",
-		sts:        prefix + "/sts-regional-endpoints",
-		expiration: prefix + "/token-expiration",
-		skip:       prefix + "/skip-containers",
-	}
-}
-
-// inputs is what annotations and configuration ask for, decided.
-type inputs struct {
-	audience    string
+// settings is what a pod's identity is like, whoever has it.
+type settings struct {
 	regionalSTS bool
-	expiration  int64           // seconds
-	skip        map[string]bool // by container name
-	warnings    []string
+	expiration  int64 // seconds
+}
+
+// ofServiceAccount reads the settings of a ServiceAccount. A value that cannot be read counts as absent.
+func (p *Profile) ofServiceAccount(annotations map[string]string, out *profile.Answer) settings {
+	s := settings{p.cfg.STSRegionalEndpoints, *p.cfg.TokenExpirationSeconds}
+	if text, ok := annotations[p.keys.sts]; ok {
+		if regional, err := strconv.ParseBool(text); err == nil {
+			s.regionalSTS = regional
+		} else {
+			out.Report(p.cfg.InvalidValue, "sts-regional-endpoints %.30q of the ServiceAccount is not true or false; ignored", text)
+		}
+	}
+	if text, ok := annotations[p.keys.expiration]; ok {
+		p.readExpiration(&s, "ServiceAccount", text, out)
+	}
+	if _, ok := annotations[p.keys.skip]; ok {
+		out.Note(p.cfg.InvalidValue, "skip-containers of the ServiceAccount is not read; put it on the pod")
+	}
+	return s
+}
+
+func (p *Profile) readExpiration(s *settings, owner, text string, out *profile.Answer) {
+	seconds, err := strconv.ParseInt(text, 10, 64)
+	switch {
+	case err != nil:
+		out.Report(p.cfg.InvalidValue, "token-expiration %.30q of the %s is not a number of seconds; ignored", text, owner)
+		return
+	case seconds < minTokenExpiration:
+		out.Note(p.cfg.InvalidValue, "token-expiration %.22q of the %s is raised to %d, the shortest there is", text, owner, minTokenExpiration)
+	}
+	s.expiration = max(seconds, minTokenExpiration)
+}
+
+// readSkip reads the first record of a CSV text, with CSV's quotes and without trimming blanks: the
+// second name in "a, b" is " b".
+func (p *Profile) readSkip(pod *pod.Pod, out *profile.Answer) profile.Names {
+	text, ok := pod.Annotation(p.keys.skip)
+	if !ok {
+		return nil
+	}
+	names, err := csv.NewReader(strings.NewReader(text)).Read()
+	if err != nil && !errors.Is(err, io.EOF) { // an empty text skips nothing, and says so plainly
+		out.Report(p.cfg.InvalidValue, "skip-containers %.35q of the pod is not a CSV line; no container is skipped", text)
+		return nil
+	}
+	return names
 }
 
 // roleARN is the reference's own idea of a good ARN, in any partition.
 var roleARN = regexp.MustCompile(`^arn:aws[a-z0-9-]*:iam::\d{12}:role\/[\w-\/.@+=,]+$`)
 
-// inputs weighs the annotations: for the expiration the pod's wins over the ServiceAccount's over the
-// configuration; for the rest there is no pod annotation. A value that cannot be read counts as absent.
-func (a *Provider) inputs(p *pod.Pod, sa *corev1.ServiceAccount) inputs {
-	in := inputs{
-		audience:    *a.cfg.Audience,
-		regionalSTS: a.cfg.STSRegionalEndpoints,
-		expiration:  *a.cfg.TokenExpirationSeconds,
+// role returns the ARN that is meant by the text of a role-arn annotation, or of the ConfigMap.
+func (p *Profile) role(text string, out *profile.Answer) string {
+	if compose := p.cfg.ComposeRoleARN; compose != nil && !strings.Contains(text, "arn:") {
+		text = "arn:" + compose.Partition + ":iam::" + compose.AccountID + ":role/" + text
 	}
-	if role := sa.Annotations[a.keys.role]; !roleARN.MatchString(role) {
-		in.warn("role-arn %.50q is not an IAM role ARN; injected as it is", role)
+	if !roleARN.MatchString(text) {
+		out.Report(p.cfg.InvalidValue, "role-arn %.50q is not an IAM role ARN; injected as it is", text)
 	}
-	if audience, ok := sa.Annotations[a.keys.audience]; ok {
-		in.audience = audience
-	}
-	if text, ok := sa.Annotations[a.keys.sts]; ok {
-		if regional, err := strconv.ParseBool(text); err == nil {
-			in.regionalSTS = regional
-		} else {
-			in.warn("sts-regional-endpoints %.30q of the ServiceAccount is not true or false; ignored", text)
-		}
-	}
-	in.readExpiration("ServiceAccount", sa.Annotations, a.keys)
-	in.readExpiration("pod", p.Metadata.Annotations, a.keys)
-	in.readSkip(p.Metadata.Annotations, a.keys)
-	if _, ok := sa.Annotations[a.keys.skip]; ok {
-		in.warn("skip-containers of the ServiceAccount is not read; put it on the pod")
-	}
-	return in
+	return text
 }
 
-func (in *inputs) readExpiration(owner string, annotations map[string]string, keys annotationKeys) {
-	text, ok := annotations[keys.expiration]
-	if !ok {
-		return
-	}
-	seconds, err := strconv.ParseInt(text, 10, 64)
-	if err != nil {
-		in.warn("token-expiration %.30q of the %s is not a number of seconds; ignored", text, owner)
-		return
-	}
-	in.expiration = max(seconds, minTokenExpiration)
+// onWindows looks at the node selector only, as the reference does; spec.os and affinity do not count.
+func onWindows(p *pod.Pod) bool {
+	return p.NodeSelector("kubernetes.io/os") == "windows" || p.NodeSelector("beta.kubernetes.io/os") == "windows"
 }
 
-// readSkip reads the first record of a CSV text, with CSV's quotes and without trimming blanks: the
-// second name in "a, b" is " b".
-func (in *inputs) readSkip(annotations map[string]string, keys annotationKeys) {
-	text, ok := annotations[keys.skip]
-	if !ok {
-		return
-	}
-	names, err := csv.NewReader(strings.NewReader(text)).Read()
-	if err != nil {
-		if !errors.Is(err, io.EOF) { // an empty text skips nothing, and says so plainly
-			in.warn("skip-containers %.35q of the pod is not a CSV line; no container is skipped", text)
-		}
-		return
-	}
-	in.skip = make(map[string]bool, len(names))
-	for _, name := range names {
-		in.skip[name] = true
-	}
-}
-
-// warn adds a warning of at most 120 bytes, which is what kubectl and the apiserver treat kindly.
-func (in *inputs) warn(format string, args ...any) {
-	const limit = 120
-	text := fmt.Sprintf(format, args...)
-	if len(text) > limit {
-		cut := limit - len("…")
-		for !utf8.RuneStart(text[cut]) {
-			cut--
-		}
-		text = text[:cut] + "…"
-	}
-	in.warnings = append(in.warnings, text)
-}
+func windowsPath(unix string) string { return "C:" + strings.ReplaceAll(unix, "/", `\`) }

@@ -1,85 +1,121 @@
 package pod
 
 import (
+	"iter"
 	"slices"
-	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/gatefold/gatefold/sdk"
 )
 
-// All calls visit for each container of the pod, init containers first. A null among the containers is
-// passed over: there is nothing to add to, and kube-apiserver refuses such a pod.
-func (p *Pod) All(visit func(*Container)) {
-	for _, list := range []Containers{p.Spec.InitContainers, p.Spec.Containers} {
-		for _, c := range list {
-			if c != nil {
-				visit(c)
+// Variable is v, to be put into containers.
+func Variable(v corev1.EnvVar) Element { return encoded(v.Name, v) }
+
+// Mount is m, to be put into containers. It is found again by the volume that it mounts.
+func Mount(m corev1.VolumeMount) Element { return encoded(m.Name, m) }
+
+// Volume is v, to be put into a pod.
+func Volume(v corev1.Volume) Element { return encoded(v.Name, v) }
+
+// volumes is where a pod has them.
+func volumes() place { return place{list: "/spec/volumes"} }
+
+// HasVolume tells whether the pod has a volume of this name, of whatever type.
+func (p *Pod) HasVolume(name string) bool { return p.volumes.find(name) >= 0 }
+
+// PrependVolume makes volume the first of the pod's volumes.
+func (p *Pod) PrependVolume(patch *sdk.Patch, volume Element) {
+	p.volumes.prepend(patch, volumes(), volume)
+}
+
+// AppendVolume makes volume the last of the pod's volumes.
+func (p *Pod) AppendVolume(patch *sdk.Patch, volume Element) {
+	p.volumes.append(patch, volumes(), volume)
+}
+
+// SetVolume puts volume in the place of the one of its name, or after all.
+func (p *Pod) SetVolume(patch *sdk.Patch, volume Element) { p.volumes.set(patch, volumes(), volume) }
+
+// All are the pod's containers, init containers first. A null among them is passed over: there is
+// nothing to add to, and kube-apiserver refuses such a pod. The pod's lists of containers must not be
+// changed meanwhile; the containers may.
+func (p *Pod) All() iter.Seq[*Container] {
+	return func(yield func(*Container) bool) {
+		for _, list := range [][]*Container{p.initContainers.items, p.containers.items} {
+			for _, c := range list {
+				if c != nil && !yield(c) {
+					return
+				}
 			}
 		}
 	}
 }
 
-// HasVolume tells whether the pod has a volume of this name, of whatever type.
-func (p *Pod) HasVolume(name string) bool { return has(p.Spec.Volumes, name) }
-
-// PrependVolume makes volume the first of the pod's volumes.
-func (p *Pod) PrependVolume(patch *sdk.Patch, volume corev1.Volume) {
-	// "/spec/volumes/0" exists as a place to insert only where there is a list; a patch that does not
-	// apply would fail the pod's creation whatever the failure policy.
-	if p.Spec.Volumes == nil {
-		patch.Add("/spec/volumes", []corev1.Volume{volume})
-	} else {
-		patch.Add("/spec/volumes/0", volume)
-	}
-	p.Spec.Volumes = slices.Insert(p.Spec.Volumes, 0, Named{volume.Name})
+// HasContainer tells whether any of the pod's containers, init containers included, has this name.
+func (p *Pod) HasContainer(name string) bool {
+	return p.initContainers.find(name) >= 0 || p.containers.find(name) >= 0
 }
 
-// HasEnv tells whether the container sets one of these variables by itself. What envFrom would bring is
-// not known here.
-func (c *Container) HasEnv(names ...string) bool {
-	return slices.ContainsFunc(c.Env, func(e Named) bool { return slices.Contains(names, e.Name) })
+// HasInitContainer tells whether one of the pod's init containers has this name.
+func (p *Pod) HasInitContainer(name string) bool { return p.initContainers.find(name) >= 0 }
+
+// HasMainContainer tells whether one of the pod's containers that are not init containers has this name.
+func (p *Pod) HasMainContainer(name string) bool { return p.containers.find(name) >= 0 }
+
+// PrependInitContainer makes c the first of the pod's init containers.
+func (p *Pod) PrependInitContainer(patch *sdk.Patch, c corev1.Container) {
+	p.initContainers.insert(patch, 0, c)
 }
 
-// AppendEnv adds variables after those that the container has, in this order.
-func (c *Container) AppendEnv(patch *sdk.Patch, vars ...corev1.EnvVar) {
-	if len(vars) == 0 {
+// AppendInitContainer makes c the last of the pod's init containers.
+func (p *Pod) AppendInitContainer(patch *sdk.Patch, c corev1.Container) {
+	p.initContainers.insert(patch, len(p.initContainers.items), c)
+}
+
+// SetInitContainer puts c in the place of the init container of its name, or before all.
+func (p *Pod) SetInitContainer(patch *sdk.Patch, c corev1.Container) {
+	if i := p.initContainers.find(c.Name); i >= 0 {
+		p.initContainers.replace(patch, i, c)
 		return
 	}
-	if c.Env == nil {
-		patch.Add(c.pointer+"/env", vars)
-	} else {
-		for _, v := range vars {
-			patch.Add(c.pointer+"/env/-", v)
-		}
-	}
-	for _, v := range vars {
-		c.Env = append(c.Env, Named{v.Name})
-	}
+	p.initContainers.insert(patch, 0, c)
 }
+
+// PrependMainContainer makes c the first of the pod's containers.
+func (p *Pod) PrependMainContainer(patch *sdk.Patch, c corev1.Container) {
+	p.containers.insert(patch, 0, c)
+}
+
+// Is tells whether name is the container's name.
+func (c *Container) Is(name string) bool { return string(c.name) == name }
+
+// HasAnyEnv tells whether the container sets one of these variables by itself, to whatever value. What
+// envFrom would bring is not known here.
+func (c *Container) HasAnyEnv(vars ...Element) bool {
+	return slices.ContainsFunc(vars, func(v Element) bool { return c.HasEnv(string(v.name)) })
+}
+
+// HasEnv tells whether the container sets this variable by itself.
+func (c *Container) HasEnv(name string) bool { return c.env.find(name) >= 0 }
+
+// AppendEnv adds variables after those that the container has, in this order.
+func (c *Container) AppendEnv(patch *sdk.Patch, vars ...Element) {
+	c.env.append(patch, c.at("/env"), vars...)
+}
+
+// SetEnv puts v in the place of the first variable of its name, or after all.
+func (c *Container) SetEnv(patch *sdk.Patch, v Element) { c.env.set(patch, c.at("/env"), v) }
 
 // HasMount tells whether the container mounts the volume of this name, wherever.
-func (c *Container) HasMount(volume string) bool { return has(c.VolumeMounts, volume) }
+func (c *Container) HasMount(volume string) bool { return c.mounts.find(volume) >= 0 }
 
 // AppendMount adds a mount after those that the container has.
-func (c *Container) AppendMount(patch *sdk.Patch, mount corev1.VolumeMount) {
-	if c.VolumeMounts == nil {
-		patch.Add(c.pointer+"/volumeMounts", []corev1.VolumeMount{mount})
-	} else {
-		patch.Add(c.pointer+"/volumeMounts/-", mount)
-	}
-	c.VolumeMounts = append(c.VolumeMounts, Named{mount.Name})
+func (c *Container) AppendMount(patch *sdk.Patch, mount Element) {
+	c.mounts.append(patch, c.at("/volumeMounts"), mount)
 }
 
-func (l Containers) locate(prefix string) {
-	for i, c := range l {
-		if c != nil {
-			c.pointer = prefix + strconv.Itoa(i)
-		}
-	}
-}
-
-func has(list []Named, name string) bool {
-	return slices.ContainsFunc(list, func(n Named) bool { return n.Name == name })
+// SetMount puts mount in the place of the first mount of its volume, or after all.
+func (c *Container) SetMount(patch *sdk.Patch, mount Element) {
+	c.mounts.set(patch, c.at("/volumeMounts"), mount)
 }

@@ -6,81 +6,150 @@ package pod
 import (
 	"fmt"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Pod is a narrow view of a core/v1 Pod. The methods that change it also keep the view up to date, so
-// that a later provider sees what an earlier one added. It must not be used concurrently.
+// Pod is a narrow view of a core/v1 Pod. Most pods are none of a profile's business, so Decode looks at
+// what tells them apart only; Open reads the lists. The methods that change the pod also keep the view
+// up to date, so that a later profile sees what an earlier one added. It must not be used concurrently,
+// nor after the JSON that it was decoded from has changed.
 type Pod struct {
-	// Metadata is the pod's metadata.
-	Metadata Metadata `json:"metadata"`
-	// Spec is the pod's spec.
-	Spec Spec `json:"spec"`
+	metadata            bool // whether there is any
+	name, generateName  []byte
+	labels, annotations texts
+
+	serviceAccount []byte
+	hostNetwork    bool
+	nodeSelector   texts
+
+	spec           jsontext.Value // as it came
+	opened         bool
+	volumes        list
+	initContainers containers
+	containers     containers
 }
-
-// Metadata is what is read of metav1.ObjectMeta.
-type Metadata struct {
-	// Annotations may be nil.
-	Annotations map[string]string `json:"annotations"`
-}
-
-// Spec is what is read of core/v1 PodSpec.
-type Spec struct {
-	// ServiceAccountName is empty for mirror pods.
-	ServiceAccountName string `json:"serviceAccountName"`
-	// NodeSelector may be nil.
-	NodeSelector map[string]string `json:"nodeSelector"`
-	// Volumes is nil where the pod has no list of volumes.
-	Volumes []Named `json:"volumes"`
-	// InitContainers include native sidecars.
-	InitContainers Containers `json:"initContainers"`
-	// Containers are the pod's main containers. Ephemeral containers are not read: they are added by a
-	// subresource after the pod was created.
-	Containers Containers `json:"containers"`
-}
-
-// Containers is a list of containers in which a JSON null is nil.
-type Containers []*Container
-
-// Container is what is read of core/v1 Container.
-type Container struct {
-	// Name is the container's name.
-	Name string `json:"name"`
-	// Env is nil where the container has no list of variables.
-	Env []Named `json:"env"`
-	// VolumeMounts is nil where the container has no list of mounts.
-	VolumeMounts []Named `json:"volumeMounts"`
-
-	pointer string // JSON pointer of the container in the pod
-}
-
-// Named is an element of which only the name matters.
-type Named struct {
-	// Name is the name of a volume, of a variable, or of the volume that a mount mounts.
-	Name string `json:"name"`
-}
-
-// decoding reads as kube-apiserver does: case-sensitively (the library's default), with the last of
-// two members of one name, and with invalid UTF-8, which reaches webhooks unchanged. Refusing such an
-// object is not this service's business.
-var decoding = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 
 // Decode reads a pod from its JSON.
 func Decode(object []byte) (*Pod, error) {
 	p := &Pod{}
-	if err := json.Unmarshal(object, p, decoding); err != nil {
+	err := scan(object, func(s scanner) error {
+		_, err := s.members(func(name []byte) error {
+			// Both start afresh, so that the last of two members wins as a whole, as it does for those
+			// who apply the patch; merged, the view could show what is not there.
+			switch string(name) {
+			case "metadata":
+				p.metadata, p.name, p.generateName, p.labels, p.annotations = false, nil, nil, texts{}, texts{}
+				return p.readMetadata(s)
+			case "spec":
+				p.serviceAccount, p.hostNetwork, p.nodeSelector = nil, false, texts{}
+				start := s.dec.InputOffset()
+				err := p.readSpec(s)
+				p.spec = s.since(start)
+				return err
+			}
+			return s.skip()
+		})
+		return err
+	})
+	if err != nil {
 		return nil, fmt.Errorf("decoding the pod: %w", err)
 	}
-	p.Spec.InitContainers.locate("/spec/initContainers/")
-	p.Spec.Containers.locate("/spec/containers/")
 	return p, nil
 }
 
-// UnmarshalJSONFrom starts afresh, so that the last of two "spec" members wins as a whole, as it does
-// for those who apply the patch; merged, the view could show containers that are not there.
-func (s *Spec) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
-	type plain Spec
-	*s = Spec{}
-	return json.UnmarshalDecode(dec, (*plain)(s))
+func (p *Pod) readMetadata(s scanner) (err error) {
+	p.metadata, err = s.members(func(name []byte) (err error) {
+		switch string(name) {
+		case "name":
+			p.name, err = s.text()
+		case "generateName":
+			p.generateName, err = s.text()
+		case "labels":
+			p.labels, err = s.texts()
+		case "annotations":
+			p.annotations, err = s.texts()
+		default:
+			err = s.skip()
+		}
+		return err
+	})
+	return err
 }
+
+func (p *Pod) readSpec(s scanner) error {
+	_, err := s.members(func(name []byte) (err error) {
+		switch string(name) {
+		case "serviceAccountName":
+			p.serviceAccount, err = s.text()
+		case "hostNetwork":
+			var value jsontext.Value
+			value, err = s.value()
+			p.hostNetwork = value.Kind() == 't'
+		case "nodeSelector":
+			p.nodeSelector, err = s.texts()
+		default:
+			err = s.skip()
+		}
+		return err
+	})
+	return err
+}
+
+// Open reads the pod's volumes and containers. Whoever wants to know or change them calls it first; to
+// call it again costs nothing.
+func (p *Pod) Open() error {
+	if p.opened {
+		return nil
+	}
+	p.opened = true
+	p.initContainers.at, p.containers.at = "/spec/initContainers", "/spec/containers"
+	if p.spec == nil {
+		return nil
+	}
+	err := scan(p.spec, func(s scanner) error {
+		_, err := s.members(func(name []byte) error {
+			switch string(name) {
+			case "volumes":
+				return p.volumes.read(s)
+			case "initContainers":
+				return p.initContainers.read(s)
+			case "containers":
+				return p.containers.read(s)
+			}
+			return s.skip()
+		})
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("decoding the pod's spec: %w", err)
+	}
+	return nil
+}
+
+// Name is empty for a pod that is yet to be given its name.
+func (p *Pod) Name() string { return string(p.name) }
+
+// GenerateName is what the name of such a pod will begin with.
+func (p *Pod) GenerateName() string { return string(p.generateName) }
+
+// ServiceAccount is empty for mirror pods: every other pod has been given one when it comes here.
+func (p *Pod) ServiceAccount() string { return string(p.serviceAccount) }
+
+// HostNetwork tells whether the pod uses its node's network.
+func (p *Pod) HostNetwork() bool { return p.hostNetwork }
+
+// NodeSelector returns the value that the pod wants of a node's label; empty: any.
+func (p *Pod) NodeSelector(label string) string {
+	value, _ := p.nodeSelector.get(label)
+	return value
+}
+
+// Label returns the value of one of the pod's labels.
+func (p *Pod) Label(key string) (value string, ok bool) { return p.labels.get(key) }
+
+// Annotation returns the value of one of the pod's annotations.
+func (p *Pod) Annotation(key string) (value string, ok bool) { return p.annotations.get(key) }
+
+// AnnotationsUnder returns the annotations whose keys begin with prefix, by what follows it; nil where
+// there are none.
+func (p *Pod) AnnotationsUnder(prefix string) map[string]string { return p.annotations.under(prefix) }

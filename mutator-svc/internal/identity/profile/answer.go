@@ -1,0 +1,79 @@
+package profile
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"unicode/utf8"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
+	"github.com/gatefold/gatefold/sdk"
+)
+
+// Answer is what the profiles say of one pod, one after the other. The zero value says nothing.
+type Answer struct {
+	// Patch is what changes the pod.
+	Patch sdk.Patch
+
+	warnings []string
+	denial   *admissionv1.Denial
+}
+
+// Report says what is wrong, in the way that policy wants. Of several denials the first counts. A denied
+// pod is not changed: whatever else the profile adds to the patch counts for nothing.
+func (a *Answer) Report(policy Policy, format string, args ...any) {
+	switch {
+	case policy != Deny:
+		a.Note(policy, format, args...)
+	case a.denial == nil:
+		a.denial = &admissionv1.Denial{
+			Message: fmt.Sprintf(format, args...),
+			Reason:  string(metav1.StatusReasonBadRequest),
+			Code:    http.StatusBadRequest,
+		}
+	}
+}
+
+// Note says what the pod's author should know and what is never worth a denial, unless policy is Allow.
+func (a *Answer) Note(policy Policy, format string, args ...any) {
+	if policy == Allow {
+		return
+	}
+	if warning := shortened(fmt.Sprintf(format, args...)); !slices.Contains(a.warnings, warning) {
+		a.warnings = append(a.warnings, warning)
+	}
+}
+
+// Missing reports that the pod's ServiceAccount does not exist.
+func (a *Answer) Missing(policy Policy, name string) {
+	if policy != Deny && len(name) > 45 {
+		name = name[:45] + "..." // a name may have 253 bytes, and the words after it matter
+	}
+	a.Report(policy, "ServiceAccount %q not found; the pod got no cloud identity", name)
+}
+
+// Denied tells whether a profile has denied the pod.
+func (a *Answer) Denied() bool { return a.denial != nil }
+
+// Mutation is the answer to the request for admission; nil where there is nothing to say.
+func (a *Answer) Mutation() *sdk.Mutation {
+	if a.Patch.Empty() && a.denial == nil && len(a.warnings) == 0 {
+		return nil
+	}
+	return &sdk.Mutation{Patch: a.Patch, Denial: a.denial, Warnings: a.warnings}
+}
+
+// shortened cuts a warning to 120 bytes, which kubectl and kube-apiserver treat kindly.
+func shortened(text string) string {
+	const limit = 120
+	if len(text) <= limit {
+		return text
+	}
+	cut := limit - len("…")
+	for !utf8.RuneStart(text[cut]) {
+		cut--
+	}
+	return text[:cut] + "…"
+}

@@ -1,0 +1,41 @@
+package profile
+
+import (
+	"strings"
+
+	"github.com/gatefold/gatefold/mutator-svc/internal/identity/pod"
+)
+
+// Names are containers that are to be left alone.
+type Names []string
+
+// SplitNames reads names that are separated by separator, with blanks around them.
+func SplitNames(text, separator string) Names {
+	var names Names
+	for name := range strings.SplitSeq(text, separator) {
+		if name = strings.TrimSpace(name); name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// Has tells whether c is among them.
+func (n Names) Has(c *pod.Container) bool {
+	for _, name := range n {
+		if c.Is(name) {
+			return true
+		}
+	}
+	return false
+}
+
+// NoteUnknown says which of the names, from the pod's annotation of this key, the pod does not have. p
+// is open.
+func (n Names) NoteUnknown(a *Answer, policy Policy, key string, p *pod.Pod) {
+	for _, name := range n {
+		if !p.HasContainer(name) {
+			a.Note(policy, "%s names %.30q, and the pod has no such container", key, name)
+		}
+	}
+}
