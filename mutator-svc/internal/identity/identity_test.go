@@ -14,6 +14,7 @@ import (
 
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity"
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity/aws"
+	"github.com/gatefold/gatefold/mutator-svc/internal/identity/identitytest"
 	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
 	"github.com/gatefold/gatefold/sdk"
 )
@@ -30,7 +31,7 @@ func (s serviceAccounts) Get(_ context.Context, namespace, name string, _ time.D
 	}}}, nil
 }
 
-func newMutator(s serviceAccounts) *identity.Mutator {
+func newMutator(s identity.ServiceAccounts) *identity.Mutator {
 	cfg := identity.Config{AWS: &aws.Config{}}
 	cfg.SetDefaults()
 	m, err := identity.New(cfg, identity.Sources{ServiceAccounts: s})
@@ -110,17 +111,26 @@ func TestMutateFailsOnAPodItCannotRead(t *testing.T) {
 	}
 }
 
+// BenchmarkMutate is what a pod costs whose ServiceAccount has a role, and one whose ServiceAccount has none.
 func BenchmarkMutate(b *testing.B) {
 	object, err := os.ReadFile("pod/testdata/pod.json")
 	if err != nil {
 		b.Fatal(err)
 	}
-	mutator := newMutator(serviceAccounts{})
 	req := podRequest(func(r *admissionv1.AdmissionRequest) { r.Object = object })
-	b.ReportAllocs()
-	for b.Loop() {
-		if m, err := mutator.Mutate(b.Context(), req); err != nil || m.Patch.Empty() {
-			b.Fatal(m, err)
-		}
+	for _, way := range []struct {
+		name string
+		from identity.ServiceAccounts
+		want bool
+	}{{"role", serviceAccounts{}, true}, {"none", identitytest.Everyone{}, false}} {
+		b.Run(way.name, func(b *testing.B) {
+			mutator := newMutator(way.from)
+			b.ReportAllocs()
+			for b.Loop() {
+				if m, err := mutator.Mutate(b.Context(), req); err != nil || (m != nil) != way.want {
+					b.Fatal(m, err)
+				}
+			}
+		})
 	}
 }

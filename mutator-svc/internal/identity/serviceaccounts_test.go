@@ -32,13 +32,22 @@ func account(name string) *corev1.ServiceAccount {
 // lister returns what an informer would have after it saw these.
 func lister(t *testing.T, known ...*corev1.ServiceAccount) corev1listers.ServiceAccountLister {
 	t.Helper()
+	return corev1listers.NewServiceAccountLister(newIndexer(t, known...))
+}
+
+func newIndexer(t *testing.T, known ...*corev1.ServiceAccount) cache.Indexer {
+	t.Helper()
 	indexer := cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc})
 	for _, sa := range known {
 		if err := indexer.Add(sa); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return corev1listers.NewServiceAccountLister(indexer)
+	return indexer
+}
+
+func forbidden() (*corev1.ServiceAccount, error) {
+	return nil, apierrors.NewForbidden(corev1.Resource("serviceaccounts"), "late", errors.New("rbac"))
 }
 
 func lookup(t *testing.T, l corev1listers.ServiceAccountLister, client corev1client.ServiceAccountsGetter) *identity.Lookup {
@@ -131,9 +140,7 @@ func TestLookupDoesNotRememberFailures(t *testing.T) {
 		client := &apiserver{}
 		l := lookup(t, lister(t), client)
 
-		client.answer = func() (*corev1.ServiceAccount, error) {
-			return nil, apierrors.NewForbidden(corev1.Resource("serviceaccounts"), "late", errors.New("rbac"))
-		}
+		client.answer = forbidden
 		if _, err := l.Get(t.Context(), "team-a", "late", 0); status.Code(err) != codes.FailedPrecondition || apierrors.IsNotFound(err) {
 			t.Errorf("forbidden: %v, want FAILED_PRECONDITION", err)
 		}
@@ -178,6 +185,75 @@ func TestLookupIsRateLimited(t *testing.T) {
 		}
 		if answered < 20 || answered+refused != asked {
 			t.Errorf("%d answered and %d refused, want at least 20 answered", answered, refused)
+		}
+	})
+}
+
+// A pod comes before its ServiceAccount: at first not even kube-apiserver knows it.
+func TestLookupWaitsForTheInformer(t *testing.T) {
+	for name, tc := range map[string]struct {
+		answer      func() (*corev1.ServiceAccount, error) // of kube-apiserver, after 100 ms
+		after       time.Duration                          // when the informer hears of it; 0: never
+		grace, took time.Duration
+		found       bool
+		code        codes.Code // of an error that is not NotFound
+	}{
+		"it is heard of at once":                          {answer: notFound, after: 50 * time.Millisecond, grace: 250 * time.Millisecond, took: 50 * time.Millisecond, found: true},
+		"it is heard of after kube-apiserver's no":        {answer: notFound, after: 200 * time.Millisecond, grace: 250 * time.Millisecond, took: 200 * time.Millisecond, found: true},
+		"it is heard of too late":                         {answer: notFound, after: 300 * time.Millisecond, grace: 250 * time.Millisecond, took: 250 * time.Millisecond},
+		"nobody waits":                                    {answer: notFound, after: 200 * time.Millisecond, took: 100 * time.Millisecond},
+		"kube-apiserver may not tell, the informer knows": {answer: forbidden, after: 200 * time.Millisecond, grace: 250 * time.Millisecond, took: 200 * time.Millisecond, found: true},
+		"kube-apiserver may not tell, nobody knows":       {answer: forbidden, grace: 250 * time.Millisecond, took: 250 * time.Millisecond, code: codes.FailedPrecondition},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				indexer := newIndexer(t)
+				client := &apiserver{answer: tc.answer}
+				l := lookup(t, corev1listers.NewServiceAccountLister(indexer), client)
+				if tc.after > 0 {
+					time.AfterFunc(tc.after-time.Millisecond, func() { _ = indexer.Add(account("late")) })
+				}
+				began := time.Now()
+				sa, err := l.Get(t.Context(), "team-a", "late", tc.grace)
+				if took := time.Since(began); took < tc.took-10*time.Millisecond || took > tc.took+10*time.Millisecond {
+					t.Errorf("took %v, want %v", took, tc.took)
+				}
+				switch {
+				case tc.found && (err != nil || sa.Name != "late"):
+					t.Errorf("Get = %v, %v, want it", sa, err)
+				case !tc.found && tc.code == codes.OK && !apierrors.IsNotFound(err):
+					t.Errorf("Get = %v, %v, want not found", sa, err)
+				case tc.code != codes.OK && status.Code(err) != tc.code:
+					t.Errorf("Get = %v, %v, want %v", sa, err, tc.code)
+				}
+				if gets := client.gets.Load(); gets != 1 {
+					t.Errorf("%d GETs, want 1", gets)
+				}
+				time.Sleep(time.Second) // until the informer has heard of it
+			})
+		})
+	}
+}
+
+// Nobody among many who come right after their ServiceAccounts goes without, though few may ask.
+func TestLookupOfManyAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		indexer := newIndexer(t)
+		client := &apiserver{answer: notFound}
+		l := lookup(t, corev1listers.NewServiceAccountLister(indexer), client)
+		const many = 1000
+		for i := range many {
+			name := fmt.Sprintf("sa-%d", i)
+			go func() {
+				if sa, err := l.Get(t.Context(), "team-a", name, 0); err != nil {
+					t.Errorf("Get = %v, %v", sa, err)
+				}
+			}()
+			time.AfterFunc(90*time.Millisecond, func() { _ = indexer.Add(account(name)) })
+		}
+		time.Sleep(2 * time.Second)
+		if gets := client.gets.Load(); gets > 21 {
+			t.Errorf("%d GETs, want 20 and perhaps one", gets)
 		}
 	})
 }

@@ -25,12 +25,15 @@ func readPodIdentities(file string) (map[account]bool, error) {
 	return identities, nil
 }
 
+// podIdentity is an entry of the file.
+type podIdentity struct {
+	Namespace      string `json:"namespace"`
+	ServiceAccount string `json:"serviceAccount"`
+}
+
 func parsePodIdentities(text []byte) (map[account]bool, error) {
 	var content struct {
-		Identities []struct {
-			Namespace      string `json:"namespace"`
-			ServiceAccount string `json:"serviceAccount"`
-		} `json:"identities"`
+		Identities []podIdentity `json:"identities"`
 	}
 	if err := json.Unmarshal(text, &content); err != nil {
 		return nil, err

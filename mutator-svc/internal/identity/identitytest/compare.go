@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	kubejson "sigs.k8s.io/json"
 )
 
@@ -17,6 +18,16 @@ func Decode(t testing.TB, object []byte) any {
 		t.Fatalf("decoding %s: %v", object, err)
 	}
 	return value
+}
+
+// Typed is a pod as programs see it.
+func Typed(t testing.TB, object []byte) corev1.Pod {
+	t.Helper()
+	var pod corev1.Pod
+	if err := kubejson.UnmarshalCaseSensitivePreserveInts(object, &pod); err != nil {
+		t.Fatalf("decoding %s: %v", object, err)
+	}
+	return pod
 }
 
 // Normalise takes away what means nothing in a pod: the references' typed encoding adds empty values, and
