@@ -52,6 +52,9 @@ func configuration(_ context.Context, root string, w *words) (any, error) {
 		if err := json.Unmarshal([]byte(`{"backends": [{}], "labels": {"rules": [{}]}}`), doc); err != nil {
 			return nil, err
 		}
+		if mutator, ok := doc.(*mutatorsvc.Config); ok {
+			fill(reflect.ValueOf(&mutator.Identity).Elem())
+		}
 		doc.SetDefaults()
 		b.sections = nil
 		if err := b.add("", reflect.ValueOf(doc).Elem()); err != nil {

@@ -44,6 +44,7 @@ func write(ctx context.Context, check bool) error {
 	}{
 		{"configuration.md", configuration},
 		{"command-line.md", commandLine},
+		{"identity.md", annotations},
 		{"telemetry.md", telemetryPage},
 	}
 	texts := map[string][]byte{}

@@ -21,7 +21,7 @@ const (
 	annotationAudience = "audience"
 	// On the ServiceAccount: true or false, whether SDKs use the regional endpoints of STS.
 	annotationSTS = "sts-regional-endpoints"
-	// On the pod, or else on the ServiceAccount: the token's life in seconds. Less than 600 is taken as
+	// On the pod, or else the ServiceAccount: the token's life in seconds. Less than 600 is taken as
 	// 600.
 	annotationExpiration = "token-expiration"
 	// On the pod: the containers, init containers included, that get no identity, as a line of CSV:
@@ -33,7 +33,7 @@ const (
 const (
 	// On the pod: with any value, the pod gets no AWS identity.
 	labelSkip = "eks.amazonaws.com/skip-pod-identity-webhook"
-	// Written to pods with an EKS Pod Identity, as "enabled".
+	// Written to the pod: "enabled", where it has an EKS Pod Identity.
 	labelPodIdentity = "eks.amazonaws.com/pod-identity"
 )
 
