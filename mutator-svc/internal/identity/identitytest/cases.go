@@ -18,6 +18,7 @@ import (
 	kubeyaml "sigs.k8s.io/yaml"
 
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity"
+	"github.com/gatefold/gatefold/sdk/sdktest"
 )
 
 // testCase is a document of testdata/cases.
@@ -86,11 +87,14 @@ func readCases(t *testing.T, file string) []testCase {
 	}
 }
 
-func (tc testCase) config(t *testing.T, profile string) (cfg identity.Config) {
-	if tc.Config == nil {
-		tc.Config = map[string]any{}
+// decodeConfig returns the configuration in which only this profile is configured, by what was decoded from
+// YAML; nil: with its defaults.
+func decodeConfig(t *testing.T, profile string, decoded any) (cfg identity.Config) {
+	t.Helper()
+	if decoded == nil {
+		decoded = map[string]any{}
 	}
-	text, err := json.Marshal(map[string]any{profile: tc.Config})
+	text, err := json.Marshal(map[string]any{profile: decoded})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +117,7 @@ func (tc testCase) run(t *testing.T, profile string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := Inject(t, New(t, tc.config(t, profile), identity.Sources{ServiceAccounts: known}), before)
+	got := Inject(t, New(t, decodeConfig(t, profile, tc.Config), identity.Sources{ServiceAccounts: known}), before)
 
 	if diff := cmp.Diff(tc.Want.Warnings, got.Warnings, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("warnings (-want +got):\n%s", diff)
@@ -139,7 +143,7 @@ func (tc testCase) run(t *testing.T, profile string) {
 }
 
 func (tc testCase) compare(t *testing.T, before []byte, got Answer) {
-	AssertNothingLost(t, before, got.Object, tc.Want.Replaced...)
+	sdktest.NothingLost(t, before, got.Object, tc.Want.Replaced...)
 	var paths []string
 	for _, op := range got.Operations {
 		paths = append(paths, op.GetPath())

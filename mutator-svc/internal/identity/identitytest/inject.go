@@ -4,6 +4,7 @@ package identitytest
 
 import (
 	"context"
+	"encoding/json"
 	"testing"
 	"time"
 
@@ -91,6 +92,16 @@ func Pass(t testing.TB, mutator sdk.Mutator, pod []byte) Answer {
 		t.Fatalf("Patch: %v", err)
 	}
 	return Answer{Object: sdktest.Apply(t, pod, operations), Operations: operations, Warnings: mutation.Warnings}
+}
+
+// Typed is a pod as programs see it.
+func Typed(t testing.TB, object []byte) corev1.Pod {
+	t.Helper()
+	var pod corev1.Pod
+	if err := json.Unmarshal(object, &pod); err != nil {
+		t.Fatalf("decoding %s: %v", object, err)
+	}
+	return pod
 }
 
 // Request asks for a pod to be created.

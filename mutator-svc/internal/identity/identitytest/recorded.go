@@ -5,22 +5,19 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	kubeyaml "sigs.k8s.io/yaml"
 
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity"
+	"github.com/gatefold/gatefold/sdk/sdktest"
 )
 
 // Recording is what a reference webhook made of a pod on CREATE, in Namespace.
 type Recording struct {
-	// Config is the name of the reference's settings, which are its Flags and Env.
-	Config string            `json:"config"`
-	Flags  []string          `json:"flags"`
-	Env    map[string]string `json:"env"`
-	// ServerVersion is the kube-apiserver that the reference saw, where it looks.
-	ServerVersion string `json:"serverVersion"`
+	// Config is the name of the reference's settings.
+	Config string `json:"config"`
 	// ServiceAccount is the pod's; its annotations are nil where there is no such ServiceAccount.
 	ServiceAccount struct {
 		Name        string            `json:"name"`
@@ -36,23 +33,11 @@ type Recording struct {
 	} `json:"status"`
 }
 
-// Flag returns the value of one of the reference's flags, "--flag value" or "--flag=value".
-func (r *Recording) Flag(name string) (value string, ok bool) {
-	for i, flag := range r.Flags {
-		if before, after, found := strings.Cut(flag, "="); found && before == name {
-			return after, true
-		}
-		if flag == name && i+1 < len(r.Flags) {
-			return r.Flags[i+1], true
-		}
-	}
-	return "", false
-}
-
-// Replay sends the pods of testdata/recorded.jsonl through the mutator that configure makes of each
-// recording's settings: the same pods must come out, and the same be denied. In replaced are the names of
-// what may be replaced in a pod.
-func Replay(t *testing.T, count int, configure func(t *testing.T, r *Recording) identity.Config, replaced ...string) {
+// Replay sends the pods of testdata/recorded.jsonl through the mutator with the profile of this name, which is
+// configured by testdata/configs.yaml as the reference was by its flags: the same pods must come out, and the
+// same be denied. In replaced are the names of what may be replaced in a pod.
+func Replay(t *testing.T, profile string, count int, replaced ...string) {
+	configs := readConfigs(t, profile)
 	file, err := os.Open("testdata/recorded.jsonl")
 	if err != nil {
 		t.Fatal(err)
@@ -67,7 +52,11 @@ func Replay(t *testing.T, count int, configure func(t *testing.T, r *Recording) 
 			t.Fatalf("line %d: %v", replayed+1, err)
 		}
 		t.Run(fmt.Sprintf("line %d %s %s", replayed+1, r.Config, r.ServiceAccount.Name), func(t *testing.T) {
-			r.replay(t, configure(t, r), replaced)
+			cfg, ok := configs[r.Config]
+			if !ok {
+				t.Fatalf("no %s in testdata/configs.yaml", r.Config)
+			}
+			r.replay(t, cfg, replaced)
 		})
 	}
 	if err := lines.Err(); err != nil {
@@ -76,6 +65,23 @@ func Replay(t *testing.T, count int, configure func(t *testing.T, r *Recording) 
 	if replayed != count {
 		t.Errorf("replayed %d recordings, want %d", replayed, count)
 	}
+}
+
+// readConfigs reads the configurations of a profile, by the names that recordings have for them.
+func readConfigs(t *testing.T, profile string) map[string]identity.Config {
+	data, err := os.ReadFile("testdata/configs.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var texts map[string]any
+	if err := kubeyaml.UnmarshalStrict(data, &texts); err != nil {
+		t.Fatal(err)
+	}
+	configs := map[string]identity.Config{}
+	for name, text := range texts {
+		configs[name] = decodeConfig(t, profile, text)
+	}
+	return configs
 }
 
 func (r *Recording) replay(t *testing.T, cfg identity.Config, replaced []string) {
@@ -93,8 +99,8 @@ func (r *Recording) replay(t *testing.T, cfg identity.Config, replaced []string)
 	if got.Denial != nil {
 		t.Fatalf("denied, and the reference let it in: %s", got.Denial.GetMessage())
 	}
-	if diff := cmp.Diff(Normalise(t, r.Final), Normalise(t, got.Object)); diff != "" {
+	if diff := cmp.Diff(sdktest.NormalisePod(t, r.Final, Namespace), sdktest.NormalisePod(t, got.Object, Namespace)); diff != "" {
 		t.Errorf("not the pod that the reference made (-reference +ours):\n%s", diff)
 	}
-	AssertNothingLost(t, r.Pod, got.Object, replaced...)
+	sdktest.NothingLost(t, r.Pod, got.Object, replaced...)
 }

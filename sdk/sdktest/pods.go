@@ -1,4 +1,4 @@
-package identitytest
+package sdktest
 
 import (
 	"fmt"
@@ -6,37 +6,17 @@ import (
 	"slices"
 	"testing"
 
-	corev1 "k8s.io/api/core/v1"
 	kubejson "sigs.k8s.io/json"
 )
 
-// Decode decodes JSON as kube-apiserver does.
-func Decode(t testing.TB, object []byte) any {
-	t.Helper()
-	var value any
-	if err := kubejson.UnmarshalCaseSensitivePreserveInts(object, &value); err != nil {
-		t.Fatalf("decoding %s: %v", object, err)
-	}
-	return value
-}
-
-// Typed is a pod as programs see it.
-func Typed(t testing.TB, object []byte) corev1.Pod {
-	t.Helper()
-	var pod corev1.Pod
-	if err := kubejson.UnmarshalCaseSensitivePreserveInts(object, &pod); err != nil {
-		t.Fatalf("decoding %s: %v", object, err)
-	}
-	return pod
-}
-
-// Normalise takes away what means nothing in a pod: the references' typed encoding adds empty values, and
-// volumes and mounts are compared without their order. Variables keep theirs, for $(NAME) may refer to
+// NormalisePod decodes a pod without what makes no difference, so that two that mean the same are equal: it
+// leaves out empty values, such as Go types encode, and metadata.namespace where it is that of the request,
+// and looks at volumes and mounts without their order. Variables keep theirs, for $(NAME) may refer to
 // earlier ones only; containers too.
-func Normalise(t testing.TB, object []byte) map[string]any {
-	t.Helper()
-	pod := prune(Decode(t, object)).(map[string]any)
-	if metadata, ok := pod["metadata"].(map[string]any); ok && metadata["namespace"] == Namespace {
+func NormalisePod(tb testing.TB, object []byte, namespace string) map[string]any {
+	tb.Helper()
+	pod, _ := prune(decode(tb, object)).(map[string]any)
+	if metadata, ok := pod["metadata"].(map[string]any); ok && metadata["namespace"] == namespace {
 		delete(metadata, "namespace")
 	}
 	spec, _ := pod["spec"].(map[string]any)
@@ -44,7 +24,9 @@ func Normalise(t testing.TB, object []byte) map[string]any {
 	for _, list := range []string{"initContainers", "containers"} {
 		containers, _ := spec[list].([]any)
 		for _, c := range containers {
-			byName(c.(map[string]any), "volumeMounts", "mountPath")
+			if c, ok := c.(map[string]any); ok {
+				byName(c, "volumeMounts", "mountPath")
+			}
 		}
 	}
 	return pod
@@ -77,6 +59,7 @@ func prune(value any) any {
 	return value
 }
 
+// byName makes a map of a list.
 func byName(owner map[string]any, list, key string) {
 	elements, ok := owner[list].([]any)
 	if !ok {
@@ -84,7 +67,8 @@ func byName(owner map[string]any, list, key string) {
 	}
 	named := map[string]any{}
 	for i, e := range elements {
-		name := fmt.Sprint(e.(map[string]any)[key])
+		object, _ := e.(map[string]any)
+		name := fmt.Sprint(object[key])
 		if _, twice := named[name]; twice {
 			name = fmt.Sprintf("%s#%d", name, i)
 		}
@@ -93,53 +77,63 @@ func byName(owner map[string]any, list, key string) {
 	owner[list] = named
 }
 
-// AssertNothingLost fails unless all of before is in after. Lists may have grown, at their beginning too.
-// An element of a list that is named in replaced may have become another one.
-func AssertNothingLost(t testing.TB, before, after []byte, replaced ...string) {
-	t.Helper()
-	loss{t, replaced}.object("", Decode(t, before), Decode(t, after))
+// NothingLost fails the test unless all of the object before is in the object after, fields that no Go type
+// knows too. Lists may have grown, at their beginning too. An element of a list whose name is in replaced may
+// have become another one.
+func NothingLost(tb testing.TB, before, after []byte, replaced ...string) {
+	tb.Helper()
+	loss{tb, replaced}.look("", decode(tb, before), decode(tb, after))
+}
+
+func decode(tb testing.TB, object []byte) any {
+	tb.Helper()
+	var value any
+	if err := kubejson.UnmarshalCaseSensitivePreserveInts(object, &value); err != nil {
+		tb.Fatalf("decoding %s: %v", object, err)
+	}
+	return value
 }
 
 type loss struct {
-	t        testing.TB
+	tb       testing.TB
 	replaced []string
 }
 
-func (l loss) object(at string, before, after any) {
-	l.t.Helper()
+func (l loss) look(at string, before, after any) {
+	l.tb.Helper()
 	switch before := before.(type) {
 	case map[string]any:
 		got, ok := after.(map[string]any)
 		if !ok {
-			l.t.Errorf("%s was an object, is %v", at, after)
+			l.tb.Errorf("%s was an object, is %v", at, after)
 			return
 		}
 		for key, member := range before {
 			now, ok := got[key]
 			if !ok {
-				l.t.Errorf("%s/%s is lost", at, key)
+				l.tb.Errorf("%s/%s is lost", at, key)
 				continue
 			}
-			l.object(at+"/"+key, member, now)
+			l.look(at+"/"+key, member, now)
 		}
 	case []any:
 		got, ok := after.([]any)
 		if !ok {
-			l.t.Errorf("%s was a list, is %v", at, after)
+			l.tb.Errorf("%s was a list, is %v", at, after)
 			return
 		}
 		l.list(at, before, got)
 	case nil: // null and absent may become a list
 	default:
 		if !reflect.DeepEqual(before, after) {
-			l.t.Errorf("%s was %v, is %v", at, before, after)
+			l.tb.Errorf("%s was %v, is %v", at, before, after)
 		}
 	}
 }
 
 // list finds each element of before in after, in the same order.
 func (l loss) list(at string, before, after []any) {
-	l.t.Helper()
+	l.tb.Helper()
 	next := 0
 	for i, element := range before {
 		name := nameOf(element)
@@ -150,10 +144,10 @@ func (l loss) list(at string, before, after []any) {
 			next++
 		}
 		if next == len(after) {
-			l.t.Errorf("%s/%d (%s) is lost, or stands before what it stood after", at, i, name)
+			l.tb.Errorf("%s/%d (%s) is lost, or stands before what it stood after", at, i, name)
 			return
 		}
-		l.object(fmt.Sprintf("%s/%d", at, i), element, after[next])
+		l.look(fmt.Sprintf("%s/%d", at, i), element, after[next])
 		next++
 	}
 }
