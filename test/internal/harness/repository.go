@@ -35,23 +35,32 @@ type Binaries struct {
 
 // Build compiles the programs into dir. They are watched for data races exactly when the test is.
 func Build(ctx context.Context, dir string) (Binaries, error) {
+	err := build(ctx, dir, "./gateway/cmd/gateway", "./mutator-svc/cmd/mutator", "./validator-svc/cmd/validator")
+	return Binaries{
+		Gateway:   filepath.Join(dir, "gateway"),
+		Mutator:   filepath.Join(dir, "mutator"),
+		Validator: filepath.Join(dir, "validator"),
+	}, err
+}
+
+// BuildCLI compiles gatefold into dir, as Build does, and returns its path.
+func BuildCLI(ctx context.Context, dir string) (string, error) {
+	return filepath.Join(dir, "gatefold"), build(ctx, dir, "./cli/cmd/gatefold")
+}
+
+func build(ctx context.Context, dir string, packages ...string) error {
 	root, err := Root()
 	if err != nil {
-		return Binaries{}, err
+		return err
 	}
 	args := []string{"build", "-o", dir + string(filepath.Separator)}
 	if raceDetector {
 		args = append(args, "-race")
 	}
-	args = append(args, "./gateway/cmd/gateway", "./mutator-svc/cmd/mutator", "./validator-svc/cmd/validator")
-	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd := exec.CommandContext(ctx, "go", append(args, packages...)...)
 	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return Binaries{}, fmt.Errorf("go build: %w\n%s", err, out)
+		return fmt.Errorf("go build: %w\n%s", err, out)
 	}
-	return Binaries{
-		Gateway:   filepath.Join(dir, "gateway"),
-		Mutator:   filepath.Join(dir, "mutator"),
-		Validator: filepath.Join(dir, "validator"),
-	}, nil
+	return nil
 }
