@@ -30,6 +30,8 @@ func TestSystem(t *testing.T) {
 	t.Run("a wrong configuration is explained", func(t *testing.T) { testConfigErrors(t, w) })
 	t.Run("a crash of a mutator is an error and is over when it is back", func(t *testing.T) { testCrash(t, w) })
 	t.Run("a rollout loses nothing", func(t *testing.T) { testRollout(t, w) })
+	t.Run("of a thousand pods none goes without its identity", func(t *testing.T) { testManyIdentities(t, w, w.gates["http2"]) })
+	t.Run("a pod waits for its ServiceAccount", func(t *testing.T) { testLateServiceAccounts(t, w, w.gates["http1"]) })
 	t.Run("other people's webhooks do behind the gate what they do alone", func(t *testing.T) { testThirdParty(t, w) })
 	for protocol, g := range w.gates {
 		t.Run(protocol, func(t *testing.T) {
