@@ -14,6 +14,7 @@ import (
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity/aws"
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity/pod"
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity/profile"
+	"github.com/gatefold/gatefold/mutator-svc/internal/identity/tokens"
 	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
 	"github.com/gatefold/gatefold/sdk"
 )
@@ -61,6 +62,9 @@ func New(cfg Config, from Sources) (*Mutator, error) {
 			return nil, err
 		}
 		m.grace, m.profiles = cfg.AWS.LookupGracePeriod.Duration, append(m.profiles, p)
+	}
+	if cfg.Tokens != nil {
+		m.profiles = append(m.profiles, tokens.New(*cfg.Tokens))
 	}
 	return m, nil
 }

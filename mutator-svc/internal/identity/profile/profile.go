@@ -29,11 +29,11 @@ type Request struct {
 // the pod would be to pass a check that did not run, and the pod would lack its identity for life.
 func (r *Request) Annotations(serviceAccount string) (annotations map[string]string, found bool, err error) {
 	sa, err := r.Lookup(serviceAccount)
-	if apierrors.IsNotFound(err) {
+	switch {
+	case err == nil: // first, since to ask what an error is allocates
+		return sa.Annotations, true, nil
+	case apierrors.IsNotFound(err):
 		return nil, false, nil
 	}
-	if err != nil {
-		return nil, false, err
-	}
-	return sa.Annotations, true, nil
+	return nil, false, err
 }
