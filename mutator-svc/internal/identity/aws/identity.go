@@ -42,7 +42,7 @@ func newKind(volume, mountPath, tokenPath, variable string) *kind {
 
 // credentials are the variables that lead SDKs to the credentials.
 func (i *identity) credentials(p *pod.Pod) []pod.Element {
-	if onWindows(p) {
+	if p.OnWindows() {
 		return []pod.Element{i.first, i.tokenFileWindows}
 	}
 	return []pod.Element{i.first, i.tokenFile}

@@ -111,9 +111,4 @@ func (p *Profile) role(text string, out *profile.Answer) string {
 	return text
 }
 
-// onWindows looks at the node selector only, as the reference does; spec.os and affinity do not count.
-func onWindows(p *pod.Pod) bool {
-	return p.NodeSelector("kubernetes.io/os") == "windows" || p.NodeSelector("beta.kubernetes.io/os") == "windows"
-}
-
 func windowsPath(unix string) string { return "C:" + strings.ReplaceAll(unix, "/", `\`) }

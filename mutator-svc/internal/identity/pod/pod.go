@@ -138,10 +138,15 @@ func (p *Pod) ServiceAccount() string { return string(p.serviceAccount) }
 // HostNetwork tells whether the pod uses its node's network.
 func (p *Pod) HostNetwork() bool { return p.hostNetwork }
 
-// NodeSelector returns the value that the pod wants of a node's label; empty: any.
-func (p *Pod) NodeSelector(label string) string {
-	value, _ := p.nodeSelector.get(label)
-	return value
+// OnWindows tells whether the pod goes to Windows nodes. It looks at the node selector only, as the
+// references do; spec.os and affinity do not count.
+func (p *Pod) OnWindows() bool {
+	for _, label := range []string{"kubernetes.io/os", "beta.kubernetes.io/os"} {
+		if os, _ := p.nodeSelector.get(label); os == "windows" {
+			return true
+		}
+	}
+	return false
 }
 
 // Label returns the value of one of the pod's labels.

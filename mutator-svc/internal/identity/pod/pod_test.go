@@ -30,7 +30,8 @@ func TestDecode(t *testing.T) {
 	type view struct {
 		Name, GenerateName, ServiceAccount string
 		HostNetwork                        bool
-		OS, Label                          string
+		Windows                            bool
+		Label                              string
 		Annotations                        map[string]string
 	}
 	for name, tc := range map[string]struct {
@@ -39,8 +40,8 @@ func TestDecode(t *testing.T) {
 	}{
 		"everything": {
 			object: `{"apiVersion":"v1","metadata":{"labels":{"l":"1"},"name":"n","generateName":"g-","managedFields":[{"a":[]}],
-				"annotations":{"a/x":"2","b/y":"3"}},"spec":{"nodeSelector":{"os":"windows"},"hostNetwork":true,"serviceAccountName":"s"},"status":{}}`,
-			want: view{"n", "g-", "s", true, "windows", "1", map[string]string{"x": "2"}},
+				"annotations":{"a/x":"2","b/y":"3"}},"spec":{"nodeSelector":{"kubernetes.io/os":"windows"},"hostNetwork":true,"serviceAccountName":"s"},"status":{}}`,
+			want: view{"n", "g-", "s", true, true, "1", map[string]string{"x": "2"}},
 		},
 		"nulls": {
 			object: `{"metadata":{"labels":{"l":null},"name":null,"annotations":null},"spec":{"nodeSelector":null,"hostNetwork":null,"serviceAccountName":null}}`,
@@ -65,7 +66,7 @@ func TestDecode(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := open(t, tc.object)
-			got := view{p.Name(), p.GenerateName(), p.ServiceAccount(), p.HostNetwork(), p.NodeSelector("os"), "", p.AnnotationsUnder("a/")}
+			got := view{p.Name(), p.GenerateName(), p.ServiceAccount(), p.HostNetwork(), p.OnWindows(), "", p.AnnotationsUnder("a/")}
 			got.Label, _ = p.Label("l")
 			if diff := cmp.Diff(tc.want, got); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)

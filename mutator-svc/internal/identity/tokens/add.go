@@ -23,7 +23,7 @@ func (p *Profile) add(to *pod.Pod, tokens []token, skip profile.Names, out *prof
 		out.Note(p.cfg.InvalidValue, "volume %q is the pod's own and lacks the tokens asked for; it stays, and no tokens are given", name)
 		return
 	}
-	files := files{tokens, onWindows(to)}
+	files := files{tokens, to.OnWindows()}
 	mount := pod.Mount(corev1.VolumeMount{Name: name, ReadOnly: true, MountPath: p.cfg.MountPath})
 	variables := files.variables(p.cfg.MountPath)
 	var taken []*pod.Container
@@ -131,9 +131,4 @@ func (f files) path(mountPath, file string) string {
 		whole = "C:" + whole
 	}
 	return strings.ReplaceAll(whole, "/", `\`)
-}
-
-// onWindows looks at the node selector only, as the aws profile does.
-func onWindows(p *pod.Pod) bool {
-	return p.NodeSelector("kubernetes.io/os") == "windows" || p.NodeSelector("beta.kubernetes.io/os") == "windows"
 }

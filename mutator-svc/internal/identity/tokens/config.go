@@ -48,7 +48,7 @@ type Config struct {
 	// a policy's business.
 	AllowedAudiences []string `json:"allowedAudiences,omitempty"`
 	// MaxTokens is how many tokens a pod may have. Default: 16.
-	MaxTokens int `json:"maxTokens,omitempty"`
+	MaxTokens int32 `json:"maxTokens,omitempty"`
 	// Policies are by default Warn for a missing ServiceAccount, without which the pod's own annotations
 	// still count, and Deny for what is invalid. With Warn and Allow an invalid token is left out, and
 	// the pod's others are given.

@@ -29,9 +29,9 @@ const maxPath = 255
 // read returns the tokens that are asked for and that can be given. What is wrong with one of them would
 // fail the pod, or leave it waiting for its volume for ever, with a message that names no annotation.
 func (p *Profile) read(asked []request, out *profile.Answer) (tokens []token) {
-	if len(asked) > p.cfg.MaxTokens {
-		p.refuse(out, "the annotations under %s ask for %d tokens, and a pod may have %d", p.prefix, len(asked), p.cfg.MaxTokens)
-		asked = asked[:p.cfg.MaxTokens]
+	if most := int(p.cfg.MaxTokens); len(asked) > most {
+		p.refuse(out, "the annotations under %s ask for %d tokens, and a pod may have %d", p.prefix, len(asked), most)
+		asked = asked[:most]
 	}
 	for _, r := range asked {
 		t, problem := p.token(r)
