@@ -4,6 +4,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity/aws"
+	"github.com/gatefold/gatefold/mutator-svc/internal/identity/google"
 )
 
 // Config says which identities are given: those whose profile is there, even if it is empty ("aws: {}").
@@ -11,6 +12,8 @@ import (
 type Config struct {
 	// AWS is IAM roles for service accounts and EKS Pod Identities.
 	AWS *aws.Config `json:"aws,omitempty"`
+	// Google is workload identity federation of Google Cloud.
+	Google *google.Config `json:"google,omitempty"`
 }
 
 // profileConfig is the configuration of a profile.
@@ -24,6 +27,9 @@ func (c *Config) profiles() map[string]profileConfig {
 	found := map[string]profileConfig{}
 	if c.AWS != nil {
 		found["aws"] = c.AWS
+	}
+	if c.Google != nil {
+		found["google"] = c.Google
 	}
 	return found
 }

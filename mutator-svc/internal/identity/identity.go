@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity/aws"
+	"github.com/gatefold/gatefold/mutator-svc/internal/identity/google"
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity/pod"
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity/profile"
 	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
@@ -61,6 +62,13 @@ func New(cfg Config, from Sources) (*Mutator, error) {
 			return nil, err
 		}
 		m.grace, m.profiles = cfg.AWS.LookupGracePeriod.Duration, append(m.profiles, p)
+	}
+	if cfg.Google != nil {
+		p, err := google.New(*cfg.Google)
+		if err != nil {
+			return nil, err
+		}
+		m.profiles = append(m.profiles, p)
 	}
 	return m, nil
 }
