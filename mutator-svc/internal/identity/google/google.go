@@ -59,7 +59,7 @@ func (p *Profile) Inject(req *profile.Request, out *profile.Answer) error {
 		return nil
 	}
 	s, ok := p.ofServiceAccount(annotations, out)
-	if !ok || out.Denied() {
+	if !ok {
 		return nil
 	}
 	if text, ok := req.Pod.Annotation(p.keys.expiration); ok {
