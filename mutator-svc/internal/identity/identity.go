@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity/aws"
+	"github.com/gatefold/gatefold/mutator-svc/internal/identity/google"
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity/pod"
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity/profile"
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity/tokens"
@@ -62,6 +63,13 @@ func New(cfg Config, from Sources) (*Mutator, error) {
 			return nil, err
 		}
 		m.grace, m.profiles = cfg.AWS.LookupGracePeriod.Duration, append(m.profiles, p)
+	}
+	if cfg.Google != nil {
+		p, err := google.New(*cfg.Google)
+		if err != nil {
+			return nil, err
+		}
+		m.profiles = append(m.profiles, p)
 	}
 	if cfg.Tokens != nil {
 		m.profiles = append(m.profiles, tokens.New(*cfg.Tokens))

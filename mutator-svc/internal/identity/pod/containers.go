@@ -87,10 +87,10 @@ func (c *containers) insert(patch *sdk.Patch, i int, container corev1.Container)
 	c.locate()
 }
 
-// replace puts a container in the place of the one at index i.
+// replace puts a container in the place of the one at index i, unless that has all of it.
 func (c *containers) replace(patch *sdk.Patch, i int, container corev1.Container) {
 	one, value := made(container)
-	if equal(c.items[i].raw, one.raw) {
+	if covers(c.items[i].raw, one.raw) {
 		return
 	}
 	patch.Replace(c.at+"/"+strconv.Itoa(i), value)

@@ -73,7 +73,9 @@ func (p *Pod) AppendInitContainer(patch *sdk.Patch, c corev1.Container) {
 	p.initContainers.insert(patch, len(p.initContainers.items), c)
 }
 
-// SetInitContainer puts c in the place of the init container of its name, or before all.
+// SetInitContainer puts c in the place of the init container of its name, or before all. One that has
+// all that c has stays: what it has besides has been added since, such as kube-apiserver's defaults, the
+// resources of a LimitRange, or another webhook's variables after those of c.
 func (p *Pod) SetInitContainer(patch *sdk.Patch, c corev1.Container) {
 	if i := p.initContainers.find(c.Name); i >= 0 {
 		p.initContainers.replace(patch, i, c)

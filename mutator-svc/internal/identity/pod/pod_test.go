@@ -132,7 +132,7 @@ func TestChanges(t *testing.T) {
 	setVolume := func(p *pod.Pod, patch *sdk.Patch) { p.SetVolume(patch, volume) }
 	setLabel := func(p *pod.Pod, patch *sdk.Patch) { p.SetLabel(patch, "a/b", "1") }
 	setInit := func(p *pod.Pod, patch *sdk.Patch) {
-		p.SetInitContainer(patch, corev1.Container{Name: "i"})
+		p.SetInitContainer(patch, corev1.Container{Name: "i", Image: "y"})
 		for c := range p.All() {
 			c.SetEnv(patch, variable)
 		}
@@ -155,9 +155,9 @@ func TestChanges(t *testing.T) {
 		"a label without metadata":       {setLabel, `{"spec":{}}`, `{"metadata":{"labels":{"a/b":"1"}},"spec":{}}`},
 		"a label without labels":         {setLabel, `{"metadata":{"labels":null}}`, `{"metadata":{"labels":{"a/b":"1"}}}`},
 		"a label of another value":       {setLabel, `{"metadata":{"labels":{"a/b":"0","c":"d"}}}`, `{"metadata":{"labels":{"a/b":"1","c":"d"}}}`},
-		"the first init container":       {setInit, `{"spec":{"containers":[{"name":"c"}]}}`, `{"spec":{"initContainers":[{"name":"i","resources":{},"env":[{"name":"X","value":"1"}]}],"containers":[{"name":"c","env":[{"name":"X","value":"1"}]}]}}`},
-		"an init container before all":   {setInit, `{"spec":{"initContainers":[{"name":"j"}]}}`, `{"spec":{"initContainers":[{"name":"i","resources":{},"env":[{"name":"X","value":"1"}]},{"name":"j","env":[{"name":"X","value":"1"}]}]}}`},
-		"an init container of this name": {setInit, `{"spec":{"initContainers":[{"name":"j"},{"name":"i","image":"x"}]}}`, `{"spec":{"initContainers":[{"name":"j","env":[{"name":"X","value":"1"}]},{"name":"i","resources":{},"env":[{"name":"X","value":"1"}]}]}}`},
+		"the first init container":       {setInit, `{"spec":{"containers":[{"name":"c"}]}}`, `{"spec":{"initContainers":[{"name":"i","image":"y","resources":{},"env":[{"name":"X","value":"1"}]}],"containers":[{"name":"c","env":[{"name":"X","value":"1"}]}]}}`},
+		"an init container before all":   {setInit, `{"spec":{"initContainers":[{"name":"j"}]}}`, `{"spec":{"initContainers":[{"name":"i","image":"y","resources":{},"env":[{"name":"X","value":"1"}]},{"name":"j","env":[{"name":"X","value":"1"}]}]}}`},
+		"an init container of this name": {setInit, `{"spec":{"initContainers":[{"name":"j"},{"name":"i","image":"x"}]}}`, `{"spec":{"initContainers":[{"name":"j","env":[{"name":"X","value":"1"}]},{"name":"i","image":"y","resources":{},"env":[{"name":"X","value":"1"}]}]}}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var patch sdk.Patch

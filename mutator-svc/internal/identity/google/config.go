@@ -1,0 +1,142 @@
+package google
+
+import (
+	"regexp"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/gatefold/gatefold/mutator-svc/internal/identity/profile"
+)
+
+const (
+	// minTokenExpiration is the shortest life, in seconds, that the reference gives a token.
+	minTokenExpiration = 3600
+	// maxTokenExpiration is the longest that kube-apiserver accepts (pod validation, core/v1
+	// ServiceAccountTokenProjection.expirationSeconds).
+	maxTokenExpiration = 1 << 32
+	// defaultTokenExpiration is the life of a token that nobody has asked for, in seconds.
+	defaultTokenExpiration = 86400
+)
+
+// Mode is how credentials come to a pod's containers.
+type Mode string
+
+// The modes.
+const (
+	// Gcloud has an init container log in with the Google Cloud CLI; containers share what it leaves.
+	Gcloud Mode = "gcloud"
+	// Direct writes the configuration of the credentials to the pod, and needs no init container.
+	Direct Mode = "direct"
+)
+
+// Config is how Google Cloud identities are given to pods. The defaults are those of the
+// gcp-workload-identity-federation-webhook of pfnet-research at the version that this profile follows.
+type Config struct {
+	// AnnotationPrefix stands before the slash in every annotation read and written. Default:
+	// cloud.google.com.
+	AnnotationPrefix string `json:"annotationPrefix,omitempty"`
+	// Audience is the token's audience where the ServiceAccount names none. Default: sts.googleapis.com.
+	// Empty, but written, it is kube-apiserver's own audience.
+	Audience *string `json:"audience,omitempty"`
+	// TokenExpirationSeconds is the token's life where neither the pod nor its ServiceAccount says.
+	// Default: 86400. Less than 3600 is taken as 3600.
+	TokenExpirationSeconds *int64 `json:"tokenExpirationSeconds,omitempty"`
+	// DefaultMode is the mode of pods whose ServiceAccount names none: gcloud has an init container log
+	// in with the Google Cloud CLI, direct needs none. Default: gcloud. Newer versions of the
+	// gcp-workload-identity-federation-webhook have direct for a default.
+	DefaultMode Mode `json:"defaultMode,omitempty"`
+	// DefaultRegion is set in CLOUDSDK_COMPUTE_REGION, even if it is empty.
+	DefaultRegion string `json:"defaultRegion,omitempty"`
+	// GcloudImage is the image of the init container, with gcloud and sh. Default:
+	// gcr.io/google.com/cloudsdktool/google-cloud-cli:stable.
+	GcloudImage string `json:"gcloudImage,omitempty"`
+	// TokenFileMode is the mode of the files with the token and the configuration of the credentials,
+	// in octal digits. Default: "0440". With "0444" also who is on the node can read them.
+	TokenFileMode string `json:"tokenFileMode,omitempty"`
+	// SetupResources are the resources of the init container. Absent: it has none of its own.
+	SetupResources *corev1.ResourceRequirements `json:"setupResources,omitempty"`
+	// Policies are by default Warn for a missing ServiceAccount and Deny for values. With Allow and
+	// Warn a pod gets no identity where the ServiceAccount's provider cannot be used, or where it has
+	// only one of provider and email; any other value that cannot be read counts as absent.
+	profile.Policies `json:",inline"`
+}
+
+// SetDefaults fills what was left out.
+func (c *Config) SetDefaults() {
+	if c.AnnotationPrefix == "" {
+		c.AnnotationPrefix = "cloud.google.com"
+	}
+	if c.Audience == nil {
+		c.Audience = new("sts.googleapis.com")
+	}
+	if c.TokenExpirationSeconds == nil {
+		c.TokenExpirationSeconds = new(int64(defaultTokenExpiration))
+	}
+	c.TokenExpirationSeconds = new(max(*c.TokenExpirationSeconds, minTokenExpiration))
+	if c.DefaultMode == "" {
+		c.DefaultMode = Gcloud
+	}
+	if c.GcloudImage == "" {
+		c.GcloudImage = "gcr.io/google.com/cloudsdktool/google-cloud-cli:stable"
+	}
+	if c.TokenFileMode == "" {
+		c.TokenFileMode = "0440"
+	}
+	c.Policies.SetDefaults(profile.Warn, profile.Deny)
+}
+
+// fileMode is what kube-apiserver accepts for one.
+var fileMode = regexp.MustCompile(`^0?[0-7]{3}$`)
+
+// Validate says what is wrong with c, which stands at at.
+func (c *Config) Validate(at *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	if problems := validation.IsDNS1123Subdomain(c.AnnotationPrefix); len(problems) > 0 {
+		errs = append(errs, field.Invalid(at.Child("annotationPrefix"), c.AnnotationPrefix,
+			"write the domain before the annotations' slash, such as cloud.google.com: "+strings.Join(problems, "; ")))
+	}
+	if *c.TokenExpirationSeconds > maxTokenExpiration {
+		errs = append(errs, field.Invalid(at.Child("tokenExpirationSeconds"), *c.TokenExpirationSeconds,
+			"write at most 4294967296 (2^32); kube-apiserver refuses more"))
+	}
+	if !c.DefaultMode.known() {
+		errs = append(errs, field.NotSupported(at.Child("defaultMode"), c.DefaultMode, []Mode{Gcloud, Direct}))
+	}
+	if strings.TrimSpace(c.GcloudImage) != c.GcloudImage {
+		errs = append(errs, field.Invalid(at.Child("gcloudImage"), c.GcloudImage, "write the image without blanks around it"))
+	}
+	if !fileMode.MatchString(c.TokenFileMode) {
+		errs = append(errs, field.Invalid(at.Child("tokenFileMode"), c.TokenFileMode,
+			`write a file's mode in octal digits and in quotes, such as "0440"`))
+	}
+	if c.SetupResources != nil {
+		errs = append(errs, validResources(c.SetupResources, at.Child("setupResources"))...)
+	}
+	return append(errs, c.Policies.Validate(at)...)
+}
+
+// validResources refuses what would fail every pod.
+func validResources(r *corev1.ResourceRequirements, at *field.Path) (errs field.ErrorList) {
+	for part, list := range map[string]corev1.ResourceList{"limits": r.Limits, "requests": r.Requests} {
+		for name, quantity := range list {
+			if at := at.Child(part, string(name)); quantity.Sign() < 0 {
+				errs = append(errs, field.Invalid(at, quantity.String(), "write a quantity of 0 or more"))
+			}
+		}
+	}
+	for name, quantity := range r.Requests {
+		if limit, ok := r.Limits[name]; ok && quantity.Cmp(limit) > 0 {
+			errs = append(errs, field.Invalid(at.Child("requests", string(name)), quantity.String(), "write at most the limit, "+limit.String()))
+		}
+	}
+	if len(r.Claims) > 0 {
+		errs = append(errs, field.Forbidden(at.Child("claims"), "leave them out; pods do not have the claims that they would name"))
+	}
+	return errs
+}
+
+// known tells whether there is such a mode.
+func (m Mode) known() bool { return m == Gcloud || m == Direct }
