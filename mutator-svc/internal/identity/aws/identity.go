@@ -71,9 +71,9 @@ func (p *Profile) find(req *profile.Request, out *profile.Answer) (*identity, er
 		if !ok {
 			audience = *p.cfg.Audience
 		}
-		return p.webIdentity(p.role(role, out), audience, p.ofServiceAccount(annotations, out)), nil
+		return p.webIdentity(p.role(role, serviceAccount, out), audience, p.ofServiceAccount(annotations, out)), nil
 	case inMap:
-		return p.webIdentity(p.role(mapped.RoleARN, out), mapped.Audience, mapped.settings(p.cfg)), nil
+		return p.webIdentity(p.role(mapped.RoleARN, "roles' ConfigMap", out), mapped.Audience, mapped.settings(p.cfg)), nil
 	case !found:
 		out.Missing(p.cfg.MissingServiceAccount, req.ServiceAccount)
 	}

@@ -45,6 +45,9 @@ func keysUnder(prefix string) keys {
 	return keys{prefix + annotationRole, prefix + annotationAudience, prefix + annotationSTS, prefix + annotationExpiration, prefix + annotationSkip}
 }
 
+// serviceAccount is whose annotations most of them are, in messages.
+const serviceAccount = "ServiceAccount"
+
 // settings is what a pod's identity is like, whoever has it.
 type settings struct {
 	regionalSTS bool
@@ -58,11 +61,11 @@ func (p *Profile) ofServiceAccount(annotations map[string]string, out *profile.A
 		if regional, err := strconv.ParseBool(text); err == nil {
 			s.regionalSTS = regional
 		} else {
-			out.Report(p.cfg.InvalidValue, "sts-regional-endpoints %.30q of the ServiceAccount is not true or false; ignored", text)
+			out.Invalid(p.cfg.InvalidValue, profile.Invalid{Annotation: p.keys.sts, Value: text, Owner: serviceAccount, Want: "true or false", Instead: "ignored"})
 		}
 	}
 	if text, ok := annotations[p.keys.expiration]; ok {
-		p.readExpiration(&s, "ServiceAccount", text, out)
+		p.readExpiration(&s, serviceAccount, text, out)
 	}
 	if _, ok := annotations[p.keys.skip]; ok {
 		out.Note(p.cfg.InvalidValue, "skip-containers of the ServiceAccount is not read; put it on the pod")
@@ -74,7 +77,7 @@ func (p *Profile) readExpiration(s *settings, owner, text string, out *profile.A
 	seconds, err := strconv.ParseInt(text, 10, 64)
 	switch {
 	case err != nil:
-		out.Report(p.cfg.InvalidValue, "token-expiration %.30q of the %s is not a number of seconds; ignored", text, owner)
+		out.Invalid(p.cfg.InvalidValue, profile.Invalid{Annotation: p.keys.expiration, Value: text, Owner: owner, Want: "a number of seconds", Instead: "ignored"})
 		return
 	case seconds < minTokenExpiration:
 		out.Note(p.cfg.InvalidValue, "token-expiration %.22q of the %s is raised to %d, the shortest there is", text, owner, minTokenExpiration)
@@ -91,7 +94,7 @@ func (p *Profile) readSkip(pod *pod.Pod, out *profile.Answer) profile.Names {
 	}
 	names, err := csv.NewReader(strings.NewReader(text)).Read()
 	if err != nil && !errors.Is(err, io.EOF) { // an empty text skips nothing, and says so plainly
-		out.Report(p.cfg.InvalidValue, "skip-containers %.35q of the pod is not a CSV line; no container is skipped", text)
+		out.Invalid(p.cfg.InvalidValue, profile.Invalid{Annotation: p.keys.skip, Value: text, Owner: "pod", Want: "a CSV line", Instead: "no container is skipped"})
 		return nil
 	}
 	return names
@@ -101,12 +104,12 @@ func (p *Profile) readSkip(pod *pod.Pod, out *profile.Answer) profile.Names {
 var roleARN = regexp.MustCompile(`^arn:aws[a-z0-9-]*:iam::\d{12}:role\/[\w-\/.@+=,]+$`)
 
 // role returns the ARN that is meant by the text of a role-arn annotation, or of the ConfigMap.
-func (p *Profile) role(text string, out *profile.Answer) string {
+func (p *Profile) role(text, owner string, out *profile.Answer) string {
 	if compose := p.cfg.ComposeRoleARN; compose != nil && !strings.Contains(text, "arn:") {
 		text = "arn:" + compose.Partition + ":iam::" + compose.AccountID + ":role/" + text
 	}
 	if !roleARN.MatchString(text) {
-		out.Report(p.cfg.InvalidValue, "role-arn %.50q is not an IAM role ARN; injected as it is", text)
+		out.Invalid(p.cfg.InvalidValue, profile.Invalid{Annotation: p.keys.role, Value: text, Owner: owner, Want: "an IAM role ARN", Instead: "injected as it is"})
 	}
 	return text
 }

@@ -97,7 +97,7 @@ func TestRolesOfTheConfigMap(t *testing.T) {
 		},
 		"nobody": {
 			roles: `{"default/writer":{"RoleARN":"` + role + `w"},"other/reader":{"RoleARN":"` + role + `o"}}`,
-			want:  `ServiceAccount "reader" not found; the pod got no cloud identity`,
+			want:  `ServiceAccount "reader" not found; the pod got no identity`,
 		},
 		"bad entries beside a good one": {
 			roles: `{"noslash":{"RoleARN":"x"},"a/b/c":{"RoleARN":"x"},"default/null":null,"default/number":7,"[/reader":{"RoleARN":"x"},"/x":{"RoleARN":"x"},
@@ -126,7 +126,7 @@ func TestRolesFollowTheConfigMap(t *testing.T) {
 	mutator := identitytest.New(t, identity.Config{AWS: &aws.Config{RoleConfigMap: &aws.RoleConfigMap{}}}, identity.Sources{
 		ServiceAccounts: identitytest.One{}, ConfigMaps: source, Logger: slog.New(slog.NewTextHandler(&logs, nil)),
 	})
-	const none = `ServiceAccount "reader" not found; the pod got no cloud identity`
+	const none = `ServiceAccount "reader" not found; the pod got no identity`
 	for _, step := range []struct {
 		what string
 		do   func()

@@ -47,6 +47,9 @@ func keysUnder(prefix string) keys {
 	}
 }
 
+// owner is whose annotations most of them are, in messages.
+const owner = "ServiceAccount"
+
 // settings are what a pod's identity is like.
 type settings struct {
 	provider, email, audience string
@@ -68,7 +71,6 @@ func (p *Profile) ofServiceAccount(annotations map[string]string, out *profile.A
 	if len(annotations) == 0 {
 		return s, false
 	}
-	const owner = "ServiceAccount"
 	if text, ok := annotations[p.keys.expiration]; ok {
 		p.readExpiration(&s.life, owner, text, out)
 	}
@@ -76,14 +78,14 @@ func (p *Profile) ofServiceAccount(annotations map[string]string, out *profile.A
 		if user, err := strconv.ParseInt(text, 10, 64); err == nil {
 			s.runAsUser = new(user)
 		} else {
-			p.invalid(out, annotationRunAsUser, owner, text, "the number of a user", "ignored")
+			p.invalid(out, p.keys.runAsUser, owner, text, "the number of a user", "ignored")
 		}
 	}
 	if text, ok := annotations[p.keys.mode]; ok {
 		if mode := Mode(strings.ToLower(text)); mode.known() {
 			s.mode = mode
 		} else {
-			p.invalid(out, annotationMode, owner, text, "gcloud or direct", "taken as "+string(p.cfg.DefaultMode))
+			p.invalid(out, p.keys.mode, owner, text, "gcloud or direct", "taken as "+string(p.cfg.DefaultMode))
 		}
 	}
 	if text, ok := annotations[p.keys.audience]; ok {
@@ -117,12 +119,11 @@ func (p *Profile) readAccount(s *settings, annotations map[string]string, out *p
 		p.alone(out, annotationEmail, annotationProvider)
 		return false
 	case !providers.MatchString(s.provider):
-		if p.cfg.InvalidValue == profile.Deny {
-			out.Report(profile.Deny, "%s %.200q of the ServiceAccount is not projects/NUMBER/locations/LOCATION/workloadIdentityPools/POOL/providers/PROVIDER",
-				p.keys.provider, s.provider)
-		} else {
-			out.Note(p.cfg.InvalidValue, "%s %.35q is not projects/…/providers/…; no Google identity", annotationProvider, s.provider)
+		want := "projects/NUMBER/locations/LOCATION/workloadIdentityPools/POOL/providers/PROVIDER"
+		if p.cfg.InvalidValue != profile.Deny { // a warning is short
+			want = "the full name of one"
 		}
+		p.invalid(out, p.keys.provider, owner, s.provider, want, "not used")
 		return false
 	}
 	return true
@@ -141,7 +142,7 @@ func (p *Profile) alone(out *profile.Answer, has, lacks string) {
 func (p *Profile) readExpiration(l *life, owner, text string, out *profile.Answer) {
 	seconds, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
-		p.invalid(out, annotationExpiration, owner, text, "a number of seconds", "ignored")
+		p.invalid(out, p.keys.expiration, owner, text, "a number of seconds", "ignored")
 		return
 	}
 	*l = life{seconds, text, owner}
@@ -155,14 +156,9 @@ func (p *Profile) clamp(l *life, out *profile.Answer) {
 	}
 }
 
-// invalid reports a value that is not what it should be. A denial gives the annotation's whole key, to be
-// found; a warning has no room for it, and says what becomes of the value instead.
+// invalid reports a value that is not what it should be.
 func (p *Profile) invalid(out *profile.Answer, annotation, owner, text, want, instead string) {
-	if p.cfg.InvalidValue == profile.Deny {
-		out.Report(profile.Deny, "%s/%s %.200q of the %s is not %s", p.cfg.AnnotationPrefix, annotation, text, owner, want)
-		return
-	}
-	out.Note(p.cfg.InvalidValue, "%s %.30q of the %s is not %s; %s", annotation, text, owner, want, instead)
+	out.Invalid(p.cfg.InvalidValue, profile.Invalid{Annotation: annotation, Value: text, Owner: owner, Want: want, Instead: instead})
 }
 
 // projects finds the project in an email. It is as loose as the reference: the project is what stands

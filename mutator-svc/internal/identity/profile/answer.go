@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"unicode/utf8"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -36,6 +37,29 @@ func (a *Answer) Report(policy Policy, format string, args ...any) {
 	}
 }
 
+// Invalid is the value of an annotation that cannot be used.
+type Invalid struct {
+	// Annotation is the whole key.
+	Annotation string
+	// Value is what it has, and Owner is whose it is: "pod", "ServiceAccount".
+	Value, Owner string
+	// Want is what it should be, such as "a number of seconds".
+	Want string
+	// Instead is what becomes of a pod that is let in, such as "ignored".
+	Instead string
+}
+
+// Invalid reports a value. A denial gives the annotation's whole key, to be found; a warning has no room for
+// it, and says what becomes of the value instead.
+func (a *Answer) Invalid(policy Policy, v Invalid) {
+	if policy == Deny {
+		a.Report(policy, "%s %.200q of the %s is not %s", v.Annotation, v.Value, v.Owner, v.Want)
+		return
+	}
+	_, name, _ := strings.Cut(v.Annotation, "/")
+	a.Note(policy, "%s %.30q of the %s is not %s; %s", name, v.Value, v.Owner, v.Want, v.Instead)
+}
+
 // Note says what the pod's author should know and what is never worth a denial, unless policy is Allow.
 func (a *Answer) Note(policy Policy, format string, args ...any) {
 	if policy == Allow {
@@ -48,10 +72,14 @@ func (a *Answer) Note(policy Policy, format string, args ...any) {
 
 // Missing reports that the pod's ServiceAccount does not exist.
 func (a *Answer) Missing(policy Policy, name string) {
-	if policy != Deny && len(name) > 45 {
+	if policy == Deny {
+		a.Report(policy, "ServiceAccount %q not found", name)
+		return
+	}
+	if len(name) > 45 {
 		name = name[:45] + "..." // a name may have 253 bytes, and the words after it matter
 	}
-	a.Report(policy, "ServiceAccount %q not found; the pod got no cloud identity", name)
+	a.Note(policy, "ServiceAccount %q not found; the pod got no identity", name)
 }
 
 // Denied tells whether a profile has denied the pod.
