@@ -4,6 +4,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity/aws"
+	"github.com/gatefold/gatefold/mutator-svc/internal/identity/azure"
 )
 
 // Config says which identities are given: those whose profile is there, even if it is empty ("aws: {}").
@@ -11,6 +12,8 @@ import (
 type Config struct {
 	// AWS is IAM roles for service accounts and EKS Pod Identities.
 	AWS *aws.Config `json:"aws,omitempty"`
+	// Azure is Microsoft Entra Workload ID.
+	Azure *azure.Config `json:"azure,omitempty"`
 }
 
 // profileConfig is the configuration of a profile.
@@ -24,6 +27,9 @@ func (c *Config) profiles() map[string]profileConfig {
 	found := map[string]profileConfig{}
 	if c.AWS != nil {
 		found["aws"] = c.AWS
+	}
+	if c.Azure != nil {
+		found["azure"] = c.Azure
 	}
 	return found
 }

@@ -2,6 +2,7 @@ package identitytest
 
 import (
 	"fmt"
+	"path"
 	"reflect"
 	"slices"
 	"testing"
@@ -83,7 +84,8 @@ func byName(owner map[string]any, list, key string) {
 }
 
 // AssertNothingLost fails unless all of before is in after. Lists may have grown, at their beginning too.
-// An element of a list that is named in replaced may have become another one.
+// An element of a list that is named in replaced, by a name or by a pattern of path.Match, may have become
+// another one.
 func AssertNothingLost(t testing.TB, before, after []byte, replaced ...string) {
 	t.Helper()
 	loss{t, replaced}.object("", Decode(t, before), Decode(t, after))
@@ -132,7 +134,7 @@ func (l loss) list(at string, before, after []any) {
 	next := 0
 	for i, element := range before {
 		name := nameOf(element)
-		if name != "" && slices.Contains(l.replaced, name) {
+		if name != "" && l.mayBeReplaced(name) {
 			continue
 		}
 		for next < len(after) && nameOf(after[next]) != name {
@@ -145,6 +147,13 @@ func (l loss) list(at string, before, after []any) {
 		l.object(fmt.Sprintf("%s/%d", at, i), element, after[next])
 		next++
 	}
+}
+
+func (l loss) mayBeReplaced(name string) bool {
+	return slices.ContainsFunc(l.replaced, func(pattern string) bool {
+		matches, _ := path.Match(pattern, name)
+		return matches
+	})
 }
 
 func nameOf(element any) string {

@@ -83,7 +83,7 @@ func (r *Recording) replay(t *testing.T, cfg identity.Config, replaced []string)
 	if r.ServiceAccount.Annotations != nil {
 		known.ServiceAccount = ServiceAccount(r.ServiceAccount.Name, r.ServiceAccount.Annotations)
 	}
-	got := Inject(t, New(t, cfg, identity.Sources{ServiceAccounts: known}), r.Pod)
+	got := Inject(t, New(t, cfg, identity.Sources{ServiceAccounts: known, ServerVersion: Version(r.ServerVersion)}), r.Pod)
 	if !r.Allowed {
 		if got.Denial == nil || got.Denial.GetCode() != r.Status.Code {
 			t.Errorf("let in, or with another code: %v; the reference denied with %d: %s", got.Denial, r.Status.Code, r.Status.Message)
