@@ -3,6 +3,7 @@ package azure
 import (
 	"encoding/json"
 	"net/url"
+	"slices"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -176,10 +177,8 @@ func (c *Config) Validate(at *field.Path) field.ErrorList {
 }
 
 func oneOf[S ~string](at *field.Path, value S, known ...S) field.ErrorList {
-	for _, k := range known {
-		if value == k {
-			return nil
-		}
+	if slices.Contains(known, value) {
+		return nil
 	}
 	return field.ErrorList{field.NotSupported(at, value, known)}
 }
