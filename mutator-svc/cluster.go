@@ -24,6 +24,7 @@ func sources(cfg *Config, state *cluster.Cluster, opts Options) (from identity.S
 	}
 	if state.Client != nil {
 		lookup.Client = state.Client.CoreV1()
+		from.ServerVersion = identity.AskVersion(state.Client.Discovery())
 	}
 	from.Logger = opts.Telemetry.Logger
 	from.ServiceAccounts, err = identity.NewLookup(lookup)

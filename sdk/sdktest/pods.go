@@ -2,6 +2,7 @@ package sdktest
 
 import (
 	"fmt"
+	"path"
 	"reflect"
 	"slices"
 	"testing"
@@ -78,8 +79,9 @@ func byName(owner map[string]any, list, key string) {
 }
 
 // NothingLost fails the test unless all of the object before is in the object after, fields that no Go type
-// knows too. Lists may have grown, at their beginning too. An element of a list whose name is in replaced may
-// have become another one, and so may a member of an object, such as an annotation.
+// knows too. Lists may have grown, at their beginning too. An element of a list whose name is in replaced, a
+// name or a pattern of path.Match, may have become another one, and so may a member of an object, such as an
+// annotation.
 func NothingLost(tb testing.TB, before, after []byte, replaced ...string) {
 	tb.Helper()
 	loss{tb, replaced}.look("", decode(tb, before), decode(tb, after))
@@ -109,7 +111,7 @@ func (l loss) look(at string, before, after any) {
 			return
 		}
 		for key, member := range before {
-			if slices.Contains(l.replaced, key) {
+			if l.mayBeReplaced(key) {
 				continue
 			}
 			now, ok := got[key]
@@ -140,7 +142,7 @@ func (l loss) list(at string, before, after []any) {
 	next := 0
 	for i, element := range before {
 		name := nameOf(element)
-		if name != "" && slices.Contains(l.replaced, name) {
+		if name != "" && l.mayBeReplaced(name) {
 			continue
 		}
 		for next < len(after) && nameOf(after[next]) != name {
@@ -153,6 +155,13 @@ func (l loss) list(at string, before, after []any) {
 		l.look(fmt.Sprintf("%s/%d", at, i), element, after[next])
 		next++
 	}
+}
+
+func (l loss) mayBeReplaced(name string) bool {
+	return slices.ContainsFunc(l.replaced, func(pattern string) bool {
+		matches, _ := path.Match(pattern, name)
+		return matches
+	})
 }
 
 func nameOf(element any) string {

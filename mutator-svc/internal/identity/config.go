@@ -4,6 +4,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity/aws"
+	"github.com/gatefold/gatefold/mutator-svc/internal/identity/azure"
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity/google"
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity/tokens"
 )
@@ -13,6 +14,8 @@ import (
 type Config struct {
 	// AWS is IAM roles for service accounts and EKS Pod Identities.
 	AWS *aws.Config `json:"aws,omitempty"`
+	// Azure is Microsoft Entra Workload ID.
+	Azure *azure.Config `json:"azure,omitempty"`
 	// Google is workload identity federation of Google Cloud.
 	Google *google.Config `json:"google,omitempty"`
 	// Tokens is ServiceAccount tokens for any other relying party.
@@ -30,6 +33,9 @@ func (c *Config) profiles() map[string]profileConfig {
 	found := map[string]profileConfig{}
 	if c.AWS != nil {
 		found["aws"] = c.AWS
+	}
+	if c.Azure != nil {
+		found["azure"] = c.Azure
 	}
 	if c.Google != nil {
 		found["google"] = c.Google

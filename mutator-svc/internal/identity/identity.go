@@ -10,8 +10,10 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/version"
 
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity/aws"
+	"github.com/gatefold/gatefold/mutator-svc/internal/identity/azure"
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity/google"
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity/pod"
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity/profile"
@@ -34,6 +36,9 @@ type Sources struct {
 	ServiceAccounts ServiceAccounts
 	// ConfigMaps is used where the configuration names a ConfigMap.
 	ConfigMaps aws.ConfigMaps
+	// ServerVersion asks kube-apiserver for its version. Nil: the cluster is not live; it is taken as new
+	// enough for everything.
+	ServerVersion func(ctx context.Context) (*version.Info, error)
 	// Logger is told what is wrong with what was looked up. Nil: nobody is.
 	Logger *slog.Logger
 }
@@ -48,6 +53,7 @@ type injector interface {
 type Mutator struct {
 	serviceAccounts ServiceAccounts
 	grace           time.Duration
+	serverVersion   func(ctx context.Context) (*version.Info, error)
 	profiles        []injector // in the order in which they inject
 }
 
@@ -56,13 +62,16 @@ func New(cfg Config, from Sources) (*Mutator, error) {
 	if from.Logger == nil {
 		from.Logger = slog.New(slog.DiscardHandler)
 	}
-	m := &Mutator{serviceAccounts: from.ServiceAccounts}
+	m := &Mutator{serviceAccounts: from.ServiceAccounts, serverVersion: from.ServerVersion}
 	if cfg.AWS != nil {
 		p, err := aws.New(*cfg.AWS, from.ConfigMaps, from.Logger)
 		if err != nil {
 			return nil, err
 		}
 		m.grace, m.profiles = cfg.AWS.LookupGracePeriod.Duration, append(m.profiles, p)
+	}
+	if cfg.Azure != nil {
+		m.profiles = append(m.profiles, azure.New(*cfg.Azure))
 	}
 	if cfg.Google != nil {
 		p, err := google.New(*cfg.Google)
@@ -93,6 +102,9 @@ func (m *Mutator) Mutate(ctx context.Context, req *sdk.Request) (*sdk.Mutation, 
 		Namespace:      req.GetNamespace(),
 		ServiceAccount: p.ServiceAccount(),
 		Lookup:         m.lookup(ctx, req.GetNamespace()),
+	}
+	if m.serverVersion != nil {
+		asked.ServerVersion = func() (*version.Info, error) { return m.serverVersion(ctx) }
 	}
 	var answer profile.Answer
 	for _, one := range m.profiles {

@@ -22,7 +22,7 @@ import (
 // heard of it, so one live GET is worth its time; but a flood of pods must not become a flood of GETs.
 // Most of a flood is answered by the informer, which is looked at again meanwhile.
 const (
-	liveTimeout   = time.Second // for one GET, waiting for its turn included
+	liveTimeout   = time.Second // for one GET, waiting for its turn included; also of the version
 	livePerSecond = 10
 	liveBurst     = 20
 	lookAgain     = 5 * time.Millisecond

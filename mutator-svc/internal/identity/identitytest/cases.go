@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"go.yaml.in/yaml/v3"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	kubeyaml "sigs.k8s.io/yaml"
 
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity"
@@ -27,6 +28,7 @@ type testCase struct {
 	Config         any               `json:"config"`         // of the profile
 	ServiceAccount map[string]string `json:"serviceAccount"` // annotations; nil: there is none
 	Pod            map[string]any    `json:"pod"`
+	ServerVersion  string            `json:"serverVersion"` // empty: the cluster is not live
 	Want           struct {
 		Unchanged   bool                 `json:"unchanged"`
 		Denied      string               `json:"denied"` // the message
@@ -117,7 +119,7 @@ func (tc testCase) run(t *testing.T, profile string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := Inject(t, New(t, decodeConfig(t, profile, tc.Config), identity.Sources{ServiceAccounts: known}), before)
+	got := Inject(t, New(t, decodeConfig(t, profile, tc.Config), identity.Sources{ServiceAccounts: known, ServerVersion: Version(tc.ServerVersion)}), before)
 
 	if diff := cmp.Diff(tc.Want.Warnings, got.Warnings, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("warnings (-want +got):\n%s", diff)
@@ -219,7 +221,8 @@ func summary(pod corev1.Pod) (volumes []string, containers map[string]container)
 	return volumes, containers
 }
 
-// sources is what is in a projected volume: of a token its audience, its life and its path.
+// sources is what is in a projected volume: of a token its audience, its life and its path, of what else
+// there is the name and the path.
 func sources(v corev1.Volume) (text string) {
 	if v.Projected == nil {
 		return ""
@@ -227,6 +230,14 @@ func sources(v corev1.Volume) (text string) {
 	for _, source := range v.Projected.Sources {
 		if token := source.ServiceAccountToken; token != nil {
 			text += fmt.Sprintf(" %s %ds %s", token.Audience, *token.ExpirationSeconds, token.Path)
+		}
+		if from := source.ConfigMap; from != nil {
+			for _, item := range from.Items {
+				text += fmt.Sprintf(" %s/%s %s", from.Name, item.Key, item.Path)
+			}
+		}
+		if from := source.ClusterTrustBundle; from != nil && from.SignerName != nil {
+			text += fmt.Sprintf(" %s %s %s", *from.SignerName, metav1.FormatLabelSelector(from.LabelSelector), from.Path)
 		}
 	}
 	if v.Projected.DefaultMode != nil {

@@ -12,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apimachinery/pkg/version"
 
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity"
 	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
@@ -36,6 +37,14 @@ func (o One) Get(_ context.Context, namespace, name string, _ time.Duration) (*c
 		return nil, apierrors.NewNotFound(corev1.Resource("serviceaccounts"), name)
 	}
 	return o.ServiceAccount, nil
+}
+
+// Version is a kube-apiserver of this version, for identity.Sources. Empty: there is none.
+func Version(git string) func(context.Context) (*version.Info, error) {
+	if git == "" {
+		return nil
+	}
+	return func(context.Context) (*version.Info, error) { return &version.Info{GitVersion: git}, nil }
 }
 
 // Answer is what came of a pod.

@@ -5,6 +5,7 @@ package profile
 import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/version"
 
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity/pod"
 )
@@ -22,6 +23,9 @@ type Request struct {
 	// apierrors.IsNotFound tells that there is none; any other error means that it could not be found
 	// out. Nobody looks for more than one name.
 	Lookup func(name string) (*corev1.ServiceAccount, error)
+	// ServerVersion asks kube-apiserver for its version each time that it is called. Nil: the cluster is
+	// not live; it is taken as new enough for everything.
+	ServerVersion func() (*version.Info, error)
 }
 
 // Annotations returns the annotations of a ServiceAccount of the pod's namespace, and whether there is

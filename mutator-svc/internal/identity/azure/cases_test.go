@@ -1,0 +1,15 @@
+package azure_test
+
+import (
+	"testing"
+
+
+	"github.com/gatefold/gatefold/mutator-svc/internal/identity/identitytest"
+)
+
+func TestCases(t *testing.T) { identitytest.Cases(t, "azure") }
+
+// The reference webhook's answers are the specification: the same pods must come out.
+func TestRecordedAnswersOfTheReference(t *testing.T) {
+	identitytest.Replay(t, "azure", 102, "azure-workload-identity-reserved-*")
+}
