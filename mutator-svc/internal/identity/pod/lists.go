@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/gatefold/gatefold/sdk"
 )
@@ -143,8 +144,30 @@ func joined(elements []Element) any {
 	return json.RawMessage(append(list, ']'))
 }
 
-// equal tells whether two JSON values mean the same.
+// equal tells whether two JSON values mean the same, to kube-apiserver too: when a pod comes a second time
+// it has filled in what was left out.
 func equal(a, b []byte) bool {
 	var left, right any
-	return json.Unmarshal(a, &left) == nil && json.Unmarshal(b, &right) == nil && reflect.DeepEqual(left, right)
+	return json.Unmarshal(a, &left) == nil && json.Unmarshal(b, &right) == nil && reflect.DeepEqual(plain(left), plain(right))
+}
+
+// plain leaves out what kube-apiserver fills into volumes and variables (SetDefaults of core/v1).
+func plain(value any) any {
+	switch v := value.(type) {
+	case map[string]any:
+		if v["defaultMode"] == float64(corev1.ProjectedVolumeSourceDefaultMode) {
+			delete(v, "defaultMode")
+		}
+		if v["fieldPath"] != nil && v["apiVersion"] == "v1" {
+			delete(v, "apiVersion")
+		}
+		for key := range v {
+			v[key] = plain(v[key])
+		}
+	case []any:
+		for i := range v {
+			v[i] = plain(v[i])
+		}
+	}
+	return value
 }

@@ -152,6 +152,17 @@ func TestChanges(t *testing.T) {
 		"a mount of the same volume":     {setMount, `{"spec":{"containers":[{"volumeMounts":[{"name":"v","subPath":"x"}]}]}}`, `{"spec":{"containers":[{"volumeMounts":[{"name":"v","mountPath":"/m"}]}]}}`},
 		"a volume where there is none":   {setVolume, `{"spec":{}}`, `{"spec":{"volumes":[{"name":"v"}]}}`},
 		"a volume of the same name":      {setVolume, `{"spec":{"volumes":[{"name":"a"},{"name":"v","emptyDir":{}}]}}`, `{"spec":{"volumes":[{"name":"a"},{"name":"v"}]}}`},
+		"a volume with what kube-apiserver fills in": {
+			func(p *pod.Pod, patch *sdk.Patch) {
+				p.SetVolume(patch, pod.Volume(corev1.Volume{Name: "v", VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
+					Sources: []corev1.VolumeProjection{{DownwardAPI: &corev1.DownwardAPIProjection{Items: []corev1.DownwardAPIVolumeFile{
+						{Path: "p", FieldRef: &corev1.ObjectFieldSelector{FieldPath: "metadata.name"}},
+					}}}},
+				}}}))
+			},
+			`{"spec":{"volumes":[{"name":"v","projected":{"defaultMode":420,"sources":[{"downwardAPI":{"items":[{"path":"p","fieldRef":{"apiVersion":"v1","fieldPath":"metadata.name"}}]}}]}}]}}`,
+			`{"spec":{"volumes":[{"name":"v","projected":{"defaultMode":420,"sources":[{"downwardAPI":{"items":[{"path":"p","fieldRef":{"apiVersion":"v1","fieldPath":"metadata.name"}}]}}]}}]}}`,
+		},
 		"a label without metadata":       {setLabel, `{"spec":{}}`, `{"metadata":{"labels":{"a/b":"1"}},"spec":{}}`},
 		"a label without labels":         {setLabel, `{"metadata":{"labels":null}}`, `{"metadata":{"labels":{"a/b":"1"}}}`},
 		"a label of another value":       {setLabel, `{"metadata":{"labels":{"a/b":"0","c":"d"}}}`, `{"metadata":{"labels":{"a/b":"1","c":"d"}}}`},

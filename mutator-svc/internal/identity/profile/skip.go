@@ -30,12 +30,20 @@ func (n Names) Has(c *pod.Container) bool {
 	return false
 }
 
-// NoteUnknown says which of the names, from the pod's annotation of this key, the pod does not have. p
-// is open.
+// NoteUnknown says which of the names, from the pod's annotation of this key, the pod does not have: the
+// first few of them, since an annotation has room for thousands. p is open.
 func (n Names) NoteUnknown(a *Answer, policy Policy, key string, p *pod.Pod) {
+	const few = 3
+	unknown := 0
 	for _, name := range n {
-		if !p.HasContainer(name) {
+		if p.HasContainer(name) {
+			continue
+		}
+		if unknown++; unknown <= few {
 			a.Note(policy, "%s names %.30q, and the pod has no such container", key, name)
 		}
+	}
+	if unknown > few {
+		a.Note(policy, "%s names %d more that the pod does not have", key, unknown-few)
 	}
 }
