@@ -3,7 +3,6 @@ package azure_test
 import (
 	"testing"
 
-
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity/identitytest"
 )
 

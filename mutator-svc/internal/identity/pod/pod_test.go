@@ -147,11 +147,11 @@ func TestChanges(t *testing.T) {
 		"the first of two variables of a name": {setVariable,
 			`{"spec":{"containers":[{"env":[ {"name":"X","valueFrom":{}} , {"name":"X"} ]}]}}`,
 			`{"spec":{"containers":[{"env":[{"name":"X","value":"1"},{"name":"X"}]}]}}`},
-		"the same variable":              {setVariable, `{"spec":{"containers":[{"env":[ {"value":"1" , "name":"X"}]}]}}`, `{"spec":{"containers":[{"env":[{"value":"1","name":"X"}]}]}}`},
-		"a mount":                        {setMount, `{"spec":{"containers":[{}]}}`, `{"spec":{"containers":[{"volumeMounts":[{"name":"v","mountPath":"/m"}]}]}}`},
-		"a mount of the same volume":     {setMount, `{"spec":{"containers":[{"volumeMounts":[{"name":"v","subPath":"x"}]}]}}`, `{"spec":{"containers":[{"volumeMounts":[{"name":"v","mountPath":"/m"}]}]}}`},
-		"a volume where there is none":   {setVolume, `{"spec":{}}`, `{"spec":{"volumes":[{"name":"v"}]}}`},
-		"a volume of the same name":      {setVolume, `{"spec":{"volumes":[{"name":"a"},{"name":"v","emptyDir":{}}]}}`, `{"spec":{"volumes":[{"name":"a"},{"name":"v"}]}}`},
+		"the same variable":            {setVariable, `{"spec":{"containers":[{"env":[ {"value":"1" , "name":"X"}]}]}}`, `{"spec":{"containers":[{"env":[{"value":"1","name":"X"}]}]}}`},
+		"a mount":                      {setMount, `{"spec":{"containers":[{}]}}`, `{"spec":{"containers":[{"volumeMounts":[{"name":"v","mountPath":"/m"}]}]}}`},
+		"a mount of the same volume":   {setMount, `{"spec":{"containers":[{"volumeMounts":[{"name":"v","subPath":"x"}]}]}}`, `{"spec":{"containers":[{"volumeMounts":[{"name":"v","mountPath":"/m"}]}]}}`},
+		"a volume where there is none": {setVolume, `{"spec":{}}`, `{"spec":{"volumes":[{"name":"v"}]}}`},
+		"a volume of the same name":    {setVolume, `{"spec":{"volumes":[{"name":"a"},{"name":"v","emptyDir":{}}]}}`, `{"spec":{"volumes":[{"name":"a"},{"name":"v"}]}}`},
 		"a volume with what kube-apiserver fills in": {
 			func(p *pod.Pod, patch *sdk.Patch) {
 				p.SetVolume(patch, pod.Volume(corev1.Volume{Name: "v", VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
