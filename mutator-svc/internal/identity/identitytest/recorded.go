@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
 	kubeyaml "sigs.k8s.io/yaml"
 
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity"
@@ -16,6 +18,8 @@ import (
 
 // Recording is what a reference webhook made of a pod on CREATE, in Namespace.
 type Recording struct {
+	// Line is where it stands in its file.
+	Line int `json:"-"`
 	// Config is the name of the reference's settings.
 	Config string `json:"config"`
 	// ServiceAccount is the pod's; its annotations are nil where there is no such ServiceAccount.
@@ -33,43 +37,68 @@ type Recording struct {
 	} `json:"status"`
 }
 
-// Replay sends the pods of testdata/recorded.jsonl through the mutator with the profile of this name, which is
-// configured by testdata/configs.yaml as the reference was by its flags: the same pods must come out, and the
-// same be denied. In replaced are the names of what may be replaced in a pod.
+// Set is what was recorded with the same settings.
+type Set struct {
+	// Config means the same as the reference's settings.
+	Config identity.Config
+	// Pods are in the order of the file.
+	Pods []*Recording
+}
+
+// Replay sends the recorded pods of a profile through a mutator of their configuration: the same pods must
+// come out, and the same be denied. In replaced are the names of what may be replaced in a pod.
 func Replay(t *testing.T, profile string, count int, replaced ...string) {
-	configs := readConfigs(t, profile)
-	file, err := os.Open("testdata/recorded.jsonl")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = file.Close() }()
-	lines := bufio.NewScanner(file)
-	lines.Buffer(nil, 1<<20)
 	replayed := 0
-	for ; lines.Scan(); replayed++ {
-		r := &Recording{}
-		if err := json.Unmarshal(lines.Bytes(), r); err != nil {
-			t.Fatalf("line %d: %v", replayed+1, err)
+	for _, set := range Recordings(t, ".", profile) {
+		for _, r := range set.Pods {
+			replayed++
+			t.Run(fmt.Sprintf("line %d %s %s", r.Line, r.Config, r.ServiceAccount.Name), func(t *testing.T) {
+				from := identity.Sources{ServiceAccounts: One{r.Account()}}
+				got := Inject(t, New(t, set.Config, from), r.Pod)
+				r.Compare(t, got)
+				if got.Denial == nil {
+					sdktest.NothingLost(t, r.Pod, got.Object, replaced...)
+				}
+			})
 		}
-		t.Run(fmt.Sprintf("line %d %s %s", replayed+1, r.Config, r.ServiceAccount.Name), func(t *testing.T) {
-			cfg, ok := configs[r.Config]
-			if !ok {
-				t.Fatalf("no %s in testdata/configs.yaml", r.Config)
-			}
-			r.replay(t, cfg, replaced)
-		})
-	}
-	if err := lines.Err(); err != nil {
-		t.Fatal(err)
 	}
 	if replayed != count {
 		t.Errorf("replayed %d recordings, want %d", replayed, count)
 	}
 }
 
-// readConfigs reads the configurations of a profile, by the names that recordings have for them.
-func readConfigs(t *testing.T, profile string) map[string]identity.Config {
-	data, err := os.ReadFile("testdata/configs.yaml")
+// Recordings reads testdata/recorded.jsonl and testdata/configs.yaml below the folder of a profile, and
+// returns the sets by their names.
+func Recordings(t *testing.T, folder, profile string) map[string]*Set {
+	t.Helper()
+	sets := readConfigs(t, filepath.Join(folder, "testdata/configs.yaml"), profile)
+	file, err := os.Open(filepath.Join(folder, "testdata/recorded.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = file.Close() }()
+	lines := bufio.NewScanner(file)
+	lines.Buffer(nil, 1<<20)
+	for number := 1; lines.Scan(); number++ {
+		r := &Recording{Line: number}
+		if err := json.Unmarshal(lines.Bytes(), r); err != nil {
+			t.Fatalf("line %d: %v", number, err)
+		}
+		set, ok := sets[r.Config]
+		if !ok {
+			t.Fatalf("line %d: %s is not among the configurations", number, r.Config)
+		}
+		set.Pods = append(set.Pods, r)
+	}
+	if err := lines.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return sets
+}
+
+func readConfigs(t *testing.T, file, profile string) map[string]*Set {
+	t.Helper()
+	data, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,30 +106,33 @@ func readConfigs(t *testing.T, profile string) map[string]identity.Config {
 	if err := kubeyaml.UnmarshalStrict(data, &texts); err != nil {
 		t.Fatal(err)
 	}
-	configs := map[string]identity.Config{}
+	sets := map[string]*Set{}
 	for name, text := range texts {
-		configs[name] = decodeConfig(t, profile, text)
+		sets[name] = &Set{Config: decodeConfig(t, profile, text)}
 	}
-	return configs
+	return sets
 }
 
-func (r *Recording) replay(t *testing.T, cfg identity.Config, replaced []string) {
-	var known One
-	if r.ServiceAccount.Annotations != nil {
-		known.ServiceAccount = ServiceAccount(r.ServiceAccount.Name, r.ServiceAccount.Annotations)
+// Account is the pod's ServiceAccount; nil where there is none.
+func (r *Recording) Account() *corev1.ServiceAccount {
+	if r.ServiceAccount.Annotations == nil {
+		return nil
 	}
-	got := Inject(t, New(t, cfg, identity.Sources{ServiceAccounts: known}), r.Pod)
-	if !r.Allowed {
-		if got.Denial == nil || got.Denial.GetCode() != r.Status.Code {
-			t.Errorf("let in, or with another code: %v; the reference denied with %d: %s", got.Denial, r.Status.Code, r.Status.Message)
+	return ServiceAccount(r.ServiceAccount.Name, r.ServiceAccount.Annotations)
+}
+
+// Compare sees that an answer is the reference's.
+func (r *Recording) Compare(t *testing.T, got Answer) {
+	t.Helper()
+	switch {
+	case !r.Allowed && got.Denial.GetCode() != r.Status.Code:
+		t.Errorf("let in, or with another code: %v; the reference denied with %d: %s", got.Denial, r.Status.Code, r.Status.Message)
+	case r.Allowed && got.Denial != nil:
+		t.Errorf("denied, and the reference let it in: %s", got.Denial.GetMessage())
+	case r.Allowed:
+		want, is := sdktest.NormalisePod(t, r.Final, Namespace), sdktest.NormalisePod(t, got.Object, Namespace)
+		if diff := cmp.Diff(want, is); diff != "" {
+			t.Errorf("not the pod that the reference made (-reference +ours):\n%s", diff)
 		}
-		return
 	}
-	if got.Denial != nil {
-		t.Fatalf("denied, and the reference let it in: %s", got.Denial.GetMessage())
-	}
-	if diff := cmp.Diff(sdktest.NormalisePod(t, r.Final, Namespace), sdktest.NormalisePod(t, got.Object, Namespace)); diff != "" {
-		t.Errorf("not the pod that the reference made (-reference +ours):\n%s", diff)
-	}
-	sdktest.NothingLost(t, r.Pod, got.Object, replaced...)
 }
