@@ -115,6 +115,7 @@ func (m *Mutator) Mutate(ctx context.Context, req *sdk.Request) (*sdk.Mutation, 
 			break
 		}
 	}
+	answer.Finish()
 	return answer.Mutation(), nil
 }
 

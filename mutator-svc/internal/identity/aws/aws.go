@@ -70,9 +70,7 @@ func (p *Profile) Inject(req *profile.Request, out *profile.Answer) error {
 	if text, ok := req.Pod.Annotation(p.keys.expiration); ok {
 		p.readExpiration(&id.settings, "pod", text, out)
 	}
-	skip := p.readSkip(req.Pod, out)
-	skip.NoteUnknown(out, p.cfg.InvalidValue, annotationSkip, req.Pod)
-	p.add(req.Pod, id, skip, out)
+	p.add(req.Pod, id, p.readSkip(req.Pod, out), out)
 	return nil
 }
 
@@ -85,12 +83,15 @@ func (p *Profile) add(to *pod.Pod, id *identity, skip profile.Names, out *profil
 		// First of all volumes, as the reference puts it.
 		to.PrependVolume(&out.Patch, pod.Volume(id.tokenVolume()))
 	}
-	credentials := id.credentials(to)
-	for c := range to.All() {
-		if !skip.Has(c) {
-			p.addTo(c, id, credentials, out)
+	out.Later(func() {
+		skip.NoteUnknown(out, p.cfg.InvalidValue, annotationSkip, to)
+		credentials := id.credentials(to)
+		for c := range to.All() {
+			if !skip.Has(c) {
+				p.addTo(c, id, credentials, out)
+			}
 		}
-	}
+	})
 }
 
 // addTo adds to one container what it has not. Variables that belong together are set together, or not at

@@ -87,32 +87,44 @@ func (p *Profile) Inject(req *profile.Request, out *profile.Answer) error {
 
 // add changes the pod, which has its proxy: that is a container like any other.
 func (p *Profile) add(to *pod.Pod, in inputs, out *profile.Answer) error {
-	skip := readSkip(to)
-	skip.NoteUnknown(out, p.cfg.InvalidValue, "skip-containers", to)
 	redirected := p.usesEndpoint(to)
 	name := p.layout.volumeName(to)
-	vars, mount := p.variables(in, redirected), p.layout.mount(name)
-	for c := range to.All() {
-		if skip.Has(c) {
-			continue
-		}
-		c.AppendEnv(&out.Patch, missing(c, vars)...)
-		switch {
-		case !p.layout.keep:
-			c.SetMount(&out.Patch, mount)
-		case !c.HasMount(name):
-			c.AppendMount(&out.Patch, mount)
-		}
-	}
+	keep := false // the pod's own volumes
 	if p.layout.keep {
-		if there, err := to.HasTokenAt(p.layout.tokenPath); there || err != nil {
+		var err error
+		if keep, err = to.HasTokenAt(p.layout.tokenPath); err != nil {
 			return err
 		}
-		to.AppendVolume(&out.Patch, pod.Volume(p.volume(name, in.expiration, redirected)))
-		return nil
 	}
-	to.SetVolume(&out.Patch, pod.Volume(p.volume(name, in.expiration, redirected)))
+	switch volume := pod.Volume(p.volume(name, in.expiration, redirected)); {
+	case keep:
+	case p.layout.keep:
+		to.AppendVolume(&out.Patch, volume)
+	default:
+		to.SetVolume(&out.Patch, volume)
+	}
+	out.Later(func() {
+		skip := readSkip(to)
+		skip.NoteUnknown(out, p.cfg.InvalidValue, "skip-containers", to)
+		vars, mount := p.variables(in, redirected), p.layout.mount(name)
+		for c := range to.All() {
+			if !skip.Has(c) {
+				p.addTo(c, vars, name, mount, out)
+			}
+		}
+	})
 	return nil
+}
+
+// addTo changes one container.
+func (p *Profile) addTo(c *pod.Container, vars []pod.Element, volume string, mount pod.Element, out *profile.Answer) {
+	c.AppendEnv(&out.Patch, missing(c, vars)...)
+	switch {
+	case !p.layout.keep:
+		c.SetMount(&out.Patch, mount)
+	case !c.HasMount(volume):
+		c.AppendMount(&out.Patch, mount)
+	}
 }
 
 // variables are those of every container, in order. One without a value is none.

@@ -102,15 +102,16 @@ func (p *Profile) add(to *pod.Pod, s *settings, out *profile.Answer) error {
 	if s.mode == Gcloud {
 		to.SetInitContainer(&out.Patch, p.setup(s, project))
 	}
-	skip.NoteUnknown(out, p.cfg.InvalidValue, annotationSkip, to) // gcloud-setup is known by now
-
-	absent := []pod.Element{p.region, variable("CLOUDSDK_CORE_PROJECT", project)}
-	for c := range to.All() {
-		// What logs in is complete, in whichever list somebody has put it.
-		if !c.Is(setupContainer) && !skip.Has(c) {
-			addTo(c, with, absent, out)
+	out.Later(func() {
+		skip.NoteUnknown(out, p.cfg.InvalidValue, annotationSkip, to)
+		absent := []pod.Element{p.region, variable("CLOUDSDK_CORE_PROJECT", project)}
+		for c := range to.All() {
+			// What logs in is complete, in whichever list somebody has put it.
+			if !c.Is(setupContainer) && !skip.Has(c) {
+				addTo(c, with, absent, out)
+			}
 		}
-	}
+	})
 	return nil
 }
 

@@ -20,6 +20,21 @@ type Answer struct {
 
 	warnings []string
 	denial   *admissionv1.Denial
+	later    []func()
+}
+
+// Later calls f when every profile has added its containers to the pod: what goes into all containers goes
+// into those too, and a second pass over the pod has nothing to add.
+func (a *Answer) Later(f func()) { a.later = append(a.later, f) }
+
+// Finish calls what has been left for later, in the same order, unless the pod is denied.
+func (a *Answer) Finish() {
+	for _, f := range a.later {
+		if a.denial == nil {
+			f()
+		}
+	}
+	a.later = nil
 }
 
 // Report says what is wrong, in the way that policy wants. Of several denials the first counts. A denied

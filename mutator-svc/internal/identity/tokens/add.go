@@ -23,7 +23,15 @@ func (p *Profile) add(to *pod.Pod, tokens []token, skip profile.Names, out *prof
 		out.Note(p.cfg.InvalidValue, "volume %q is the pod's own and lacks the tokens asked for; it stays, and no tokens are given", name)
 		return
 	}
-	files := files{tokens, to.OnWindows()}
+	out.Later(func() {
+		skip.NoteUnknown(out, p.cfg.InvalidValue, annotationSkip, to)
+		p.addToContainers(to, files{tokens, to.OnWindows()}, skip, out)
+	})
+}
+
+// addToContainers changes those that are not to be left alone.
+func (p *Profile) addToContainers(to *pod.Pod, files files, skip profile.Names, out *profile.Answer) {
+	name := p.cfg.VolumeName
 	mount := pod.Mount(corev1.VolumeMount{Name: name, ReadOnly: true, MountPath: p.cfg.MountPath})
 	variables := files.variables(p.cfg.MountPath)
 	var taken []*pod.Container

@@ -48,9 +48,7 @@ func (p *Profile) Inject(req *profile.Request, out *profile.Answer) error {
 	if err := req.Pod.Open(); err != nil {
 		return err
 	}
-	skip := profile.SplitNames(own[annotationSkip], ",")
-	skip.NoteUnknown(out, p.cfg.InvalidValue, annotationSkip, req.Pod)
-	p.add(req.Pod, tokens, skip, out)
+	p.add(req.Pod, tokens, profile.SplitNames(own[annotationSkip], ","), out)
 	return nil
 }
 
