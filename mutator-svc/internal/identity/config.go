@@ -16,7 +16,7 @@ type Config struct {
 	AWS *aws.Config `json:"aws,omitempty"`
 	// Azure is Microsoft Entra Workload ID.
 	Azure *azure.Config `json:"azure,omitempty"`
-	// Google is workload identity federation of Google Cloud.
+	// Google is workload identity federation of GCP.
 	Google *google.Config `json:"google,omitempty"`
 	// Tokens is ServiceAccount tokens for any other relying party.
 	Tokens *tokens.Config `json:"tokens,omitempty"`

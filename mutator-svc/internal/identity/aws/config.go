@@ -61,7 +61,7 @@ type Config struct {
 
 // ComposeRoleARN is what an ARN has beside the role's name.
 type ComposeRoleARN struct {
-	// Partition is aws, aws-cn, aws-us-gov or another. Default: aws.
+	// Partition is that of the ARNs: aws, aws-cn, aws-us-gov or another. Default: aws.
 	Partition string `json:"partition,omitempty"`
 	// AccountID is the number of the account that has the roles: twelve digits.
 	AccountID string `json:"accountID"`
