@@ -22,8 +22,8 @@ type identityProfile struct {
 // key is an annotation or a label. On says whose, and what is done with it.
 type key struct{ Name, On, Meaning string }
 
-// annotations reads the constants of each profile of identity, and the comments above them: "On the pod:
-// what it means."
+// annotations reads the constants of each profile of identity, and the comments above them, which begin with
+// whose they are: "On the pod: ".
 func annotations(_ context.Context, root string, _ *words) (any, error) {
 	cfg := &mutatorsvc.Config{}
 	fill(reflect.ValueOf(&cfg.Identity).Elem())
@@ -59,7 +59,11 @@ func (p *identityProfile) read(dir string) error {
 				continue
 			}
 			for _, spec := range constants.Specs {
-				if err := p.add(spec.(*ast.ValueSpec)); err != nil {
+				constant, ok := spec.(*ast.ValueSpec)
+				if !ok {
+					continue
+				}
+				if err := p.add(constant); err != nil {
 					return fmt.Errorf("%s: %w", file, err)
 				}
 			}

@@ -98,7 +98,7 @@ func (r *roleMap) refresh() {
 		return
 	}
 	r.read = now
-	logger := r.logger.With("configMap", r.at.Namespace+"/"+r.at.Name)
+	logger := r.logger.With("config_map", r.at.Namespace+"/"+r.at.Name)
 	entries := map[string]json.RawMessage{}
 	if err := json.Unmarshal([]byte(now.Data["config"]), &entries); err != nil && now.Data["config"] != "" {
 		logger.Error("roles not read, the last good ones stay in force: config is not a JSON object", "error", err.Error())
@@ -111,7 +111,7 @@ func (r *roleMap) refresh() {
 		}
 	}
 	slices.SortStableFunc(r.patterns, func(a, b pattern) int { return b.weight() - a.weight() })
-	logger.Info("roles in force", "serviceAccounts", len(r.exact), "patterns", len(r.patterns))
+	logger.Info("roles in force", "service_accounts", len(r.exact), "patterns", len(r.patterns))
 }
 
 // weight says how particular a pattern is: by the letters that are not free.

@@ -134,12 +134,12 @@ func TestRolesFollowTheConfigMap(t *testing.T) {
 		logs []string // what is said of it
 	}{
 		{"there is none", func() {}, none, nil},
-		{"it comes", func() { source.set(`{"default/reader":{"RoleARN":"` + role + `r"}}`) }, `r "" 86400`, []string{"roles in force", "serviceAccounts=1"}},
+		{"it comes", func() { source.set(`{"default/reader":{"RoleARN":"` + role + `r"}}`) }, `r "" 86400`, []string{"roles in force", "service_accounts=1"}},
 		{"nothing changes", func() {}, `r "" 86400`, nil},
-		{"it breaks", func() { source.set(`{"default/reader":`) }, `r "" 86400`, []string{"level=ERROR", "configMap=eks/pod-identity-webhook", "the last good ones stay in force"}},
+		{"it breaks", func() { source.set(`{"default/reader":`) }, `r "" 86400`, []string{"level=ERROR", "config_map=eks/pod-identity-webhook", "the last good ones stay in force"}},
 		{"it is mended", func() { source.set(`{"default/reader":{"RoleARN":"` + role + `s"},"x":{}}`) }, `s "" 86400`, []string{"entry=x", "write NAMESPACE/SERVICEACCOUNT"}},
-		{"it is emptied", func() { source.set("") }, none, []string{"serviceAccounts=0"}},
-		{"it is filled", func() { source.set(`{"default/reader":{"RoleARN":"` + role + `t"}}`) }, `t "" 86400`, []string{"serviceAccounts=1"}},
+		{"it is emptied", func() { source.set("") }, none, []string{"service_accounts=0"}},
+		{"it is filled", func() { source.set(`{"default/reader":{"RoleARN":"` + role + `t"}}`) }, `t "" 86400`, []string{"service_accounts=1"}},
 		{"it goes", func() { source.now = nil }, none, nil},
 	} {
 		logs.Reset()

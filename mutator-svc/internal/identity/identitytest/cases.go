@@ -112,7 +112,7 @@ func (tc testCase) run(t *testing.T, profile string) {
 	if tc.ServiceAccount != nil {
 		known.ServiceAccount = ServiceAccount(name, tc.ServiceAccount)
 	}
-	if spec := tc.Pod["spec"].(map[string]any); spec["serviceAccountName"] == nil {
+	if spec, ok := tc.Pod["spec"].(map[string]any); ok && spec["serviceAccountName"] == nil {
 		spec["serviceAccountName"] = name
 	}
 	before, err := json.Marshal(tc.Pod)

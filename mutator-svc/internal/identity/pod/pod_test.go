@@ -144,9 +144,11 @@ func TestChanges(t *testing.T) {
 		"a variable where there is no list": {setVariable, `{"spec":{"containers":[{"z":[0]}]}}`, `{"spec":{"containers":[{"z":[0],"env":[{"name":"X","value":"1"}]}]}}`},
 		"a variable where the list is null": {setVariable, `{"spec":{"containers":[null,{"env":null}]}}`, `{"spec":{"containers":[null,{"env":[{"name":"X","value":"1"}]}]}}`},
 		"a variable after others":           {setVariable, `{"spec":{"containers":[{"env":[{"name":"Y","new":{}}]}]}}`, `{"spec":{"containers":[{"env":[{"name":"Y","new":{}},{"name":"X","value":"1"}]}]}}`},
-		"the first of two variables of a name": {setVariable,
+		"the first of two variables of a name": {
+			setVariable,
 			`{"spec":{"containers":[{"env":[ {"name":"X","valueFrom":{}} , {"name":"X"} ]}]}}`,
-			`{"spec":{"containers":[{"env":[{"name":"X","value":"1"},{"name":"X"}]}]}}`},
+			`{"spec":{"containers":[{"env":[{"name":"X","value":"1"},{"name":"X"}]}]}}`,
+		},
 		"the same variable":            {setVariable, `{"spec":{"containers":[{"env":[ {"value":"1" , "name":"X"}]}]}}`, `{"spec":{"containers":[{"env":[{"value":"1","name":"X"}]}]}}`},
 		"a mount":                      {setMount, `{"spec":{"containers":[{}]}}`, `{"spec":{"containers":[{"volumeMounts":[{"name":"v","mountPath":"/m"}]}]}}`},
 		"a mount of the same volume":   {setMount, `{"spec":{"containers":[{"volumeMounts":[{"name":"v","subPath":"x"}]}]}}`, `{"spec":{"containers":[{"volumeMounts":[{"name":"v","mountPath":"/m"}]}]}}`},

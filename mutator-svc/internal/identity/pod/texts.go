@@ -1,6 +1,7 @@
 package pod
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/gatefold/gatefold/sdk"
@@ -26,9 +27,9 @@ func (s scanner) texts() (t texts, err error) {
 
 // get returns the last value of a key, as kube-apiserver does.
 func (t texts) get(key string) (string, bool) {
-	for i := len(t.members) - 1; i >= 0; i-- {
-		if string(t.members[i].key) == key {
-			return string(t.members[i].value), true
+	for _, m := range slices.Backward(t.members) {
+		if string(m.key) == key {
+			return string(m.value), true
 		}
 	}
 	return "", false

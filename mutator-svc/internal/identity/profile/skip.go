@@ -1,6 +1,7 @@
 package profile
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity/pod"
@@ -22,12 +23,7 @@ func SplitNames(text, separator string) Names {
 
 // Has tells whether c is among them.
 func (n Names) Has(c *pod.Container) bool {
-	for _, name := range n {
-		if c.Is(name) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(n, c.Is)
 }
 
 // NoteUnknown says which of the names, from the pod's annotation of this key, the pod does not have: the

@@ -57,7 +57,8 @@ func TestConfigIsValidated(t *testing.T) {
 		"a limit that is high": {`{maxExpirationSeconds: 4294967297}`, []string{`t.maxExpirationSeconds: `}},
 		"a limit below zero":   {`{maxExpirationSeconds: -1}`, []string{`t.maxExpirationSeconds: `}},
 		"a life beyond the limit": {`{maxExpirationSeconds: 1800}`, []string{
-			`t.expirationSeconds: Invalid value: 3600: write a number from 600 to 1800, which is the longest life that may be asked for`}},
+			`t.expirationSeconds: Invalid value: 3600: write a number from 600 to 1800, which is the longest life that may be asked for`,
+		}},
 		"a life beyond the default limit": {`{expirationSeconds: 86401}`, []string{`t.expirationSeconds: `}},
 	} {
 		t.Run(name, func(t *testing.T) {
