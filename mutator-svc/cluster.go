@@ -3,6 +3,8 @@ package mutatorsvc
 import (
 	"fmt"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/gatefold/gatefold/sdk/cluster"
 	"github.com/gatefold/gatefold/sdk/config"
 
@@ -30,3 +32,7 @@ func sources(cfg *Config, state *cluster.Cluster, opts Options) (from identity.S
 	from.ServiceAccounts, err = identity.NewLookup(lookup)
 	return from, err
 }
+
+// annotationKept tells which annotations of ServiceAccounts are worth memory. kubectl's own repeats the whole
+// object. What the others are called can change with the configuration while the process runs.
+func annotationKept(key string) bool { return key != corev1.LastAppliedConfigAnnotation }

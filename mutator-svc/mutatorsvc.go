@@ -72,7 +72,9 @@ func Run(ctx context.Context, opts Options) (err error) {
 	var tasks []func(context.Context) error
 	state := opts.Cluster
 	if state == nil {
-		state, err = opts.Source.Open(cluster.Options{Watch: watched(cfg), Logger: opts.Telemetry.Logger})
+		state, err = opts.Source.Open(cluster.Options{
+			Watch: watched(cfg), Annotations: annotationKept, Logger: opts.Telemetry.Logger,
+		})
 		if err != nil {
 			return fmt.Errorf("opening the cluster's state: %w", err)
 		}

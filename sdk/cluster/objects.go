@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,16 +16,18 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	corev1listers "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/yaml"
 )
 
-// FromObjects returns a fixed cluster of the Namespaces and ServiceAccounts among objects, typed or
+// FromObjects returns a fixed cluster of the Namespaces, ServiceAccounts and ConfigMaps among objects, typed or
 // unstructured; others are ignored. Of two with the same name the later one counts.
 func FromObjects(objects ...runtime.Object) (*Cluster, error) {
 	namespaces := cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{})
 	accounts := cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc})
+	configMaps := map[types.NamespacedName]*configMap{}
 	for _, object := range objects {
 		typed, err := typed(object)
 		if err != nil {
@@ -37,10 +40,13 @@ func FromObjects(objects ...runtime.Object) (*Cluster, error) {
 		case *corev1.Namespace:
 			err = namespaces.Add(o)
 		case *corev1.ServiceAccount:
-			if o.Namespace == "" {
-				o.Namespace = corev1.NamespaceDefault // as kubectl apply does
-			}
+			o.Namespace = cmp.Or(o.Namespace, corev1.NamespaceDefault) // as kubectl apply does
 			err = accounts.Add(o)
+		case *corev1.ConfigMap:
+			o.Namespace = cmp.Or(o.Namespace, corev1.NamespaceDefault)
+			name := types.NamespacedName{Namespace: o.Namespace, Name: o.Name}
+			configMaps[name] = &configMap{name: name}
+			err = configMaps[name].Replace([]any{o}, "")
 		}
 		if err != nil {
 			return nil, fmt.Errorf("keeping an object: %w", err)
@@ -49,6 +55,7 @@ func FromObjects(objects ...runtime.Object) (*Cluster, error) {
 	return &Cluster{
 		Namespaces:      corev1listers.NewNamespaceLister(namespaces),
 		ServiceAccounts: corev1listers.NewServiceAccountLister(accounts),
+		configMaps:      configMaps,
 		known:           true,
 	}, nil
 }
@@ -65,6 +72,8 @@ func typed(object runtime.Object) (any, error) {
 		into = &corev1.Namespace{}
 	case corev1.SchemeGroupVersion.WithKind("ServiceAccount"):
 		into = &corev1.ServiceAccount{}
+	case corev1.SchemeGroupVersion.WithKind("ConfigMap"):
+		into = &corev1.ConfigMap{}
 	default:
 		return u, nil
 	}

@@ -13,9 +13,9 @@ import (
 	"github.com/gatefold/gatefold/sdk/cluster"
 )
 
-// Cluster returns a fixed cluster of the Namespaces and ServiceAccounts among objects. A ServiceAccount
-// without a namespace is in defaultNamespace. Namespaces that wanted names and that are not among the
-// objects are taken to exist, with no labels of their own; they are returned as assumed.
+// Cluster returns a fixed cluster of the Namespaces, ServiceAccounts and ConfigMaps among objects. What has to
+// have a namespace and names none is in defaultNamespace. Namespaces that wanted names and that are not among
+// the objects are taken to exist, with no labels of their own; they are returned as assumed.
 func Cluster(objects []manifest.Object, defaultNamespace string, wanted []string) (c *cluster.Cluster, assumed []string, err error) {
 	var all []runtime.Object
 	known := map[string]bool{}
@@ -35,6 +35,11 @@ func Cluster(objects []manifest.Object, defaultNamespace string, wanted []string
 			err = decode(o, sa)
 			sa.Namespace = cmp.Or(sa.Namespace, defaultNamespace)
 			all = append(all, sa)
+		case "ConfigMap":
+			cm := &corev1.ConfigMap{}
+			err = decode(o, cm)
+			cm.Namespace = cmp.Or(cm.Namespace, defaultNamespace)
+			all = append(all, cm)
 		}
 		if err != nil {
 			return nil, nil, err
