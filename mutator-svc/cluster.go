@@ -3,13 +3,25 @@ package mutatorsvc
 import (
 	"fmt"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"github.com/gatefold/gatefold/sdk/cluster"
 	"github.com/gatefold/gatefold/sdk/config"
 
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity"
 )
+
+// watched is what the mutators look up. Namespaces come with each request.
+func watched(cfg *Config, opts Options) cluster.Options {
+	if !cfg.serves(Identity) {
+		return cluster.Options{Logger: opts.Telemetry.Logger}
+	}
+	identity := cfg.Identity.Watched()
+	return cluster.Options{
+		Watch:       []cluster.Resource{cluster.ServiceAccounts},
+		Annotations: identity.Annotation,
+		ConfigMaps:  identity.ConfigMaps(),
+		Logger:      opts.Telemetry.Logger,
+	}
+}
 
 // sources returns where identity looks things up; nothing for a process that does not serve it, which
 // watches nothing. Where nothing is known of the cluster, "not found" would be a guess, so that is an error.
@@ -28,11 +40,7 @@ func sources(cfg *Config, state *cluster.Cluster, opts Options) (from identity.S
 		lookup.Client = state.Client.CoreV1()
 		from.ServerVersion = identity.AskVersion(state.Client.Discovery())
 	}
-	from.Logger = opts.Telemetry.Logger
+	from.ConfigMaps, from.Logger = state, opts.Telemetry.Logger
 	from.ServiceAccounts, err = identity.NewLookup(lookup)
 	return from, err
 }
-
-// annotationKept tells which annotations of ServiceAccounts are worth memory. kubectl's own repeats the whole
-// object. What the others are called can change with the configuration while the process runs.
-func annotationKept(key string) bool { return key != corev1.LastAppliedConfigAnnotation }

@@ -72,9 +72,7 @@ func Run(ctx context.Context, opts Options) (err error) {
 	var tasks []func(context.Context) error
 	state := opts.Cluster
 	if state == nil {
-		state, err = opts.Source.Open(cluster.Options{
-			Watch: watched(cfg), Annotations: annotationKept, Logger: opts.Telemetry.Logger,
-		})
+		state, err = opts.Source.Open(watched(cfg, opts))
 		if err != nil {
 			return fmt.Errorf("opening the cluster's state: %w", err)
 		}
@@ -108,14 +106,6 @@ func Run(ctx context.Context, opts Options) (err error) {
 	)
 	if err := run.Tasks(ctx, tasks...); err != nil {
 		return fmt.Errorf("running the mutator: %w", err)
-	}
-	return nil
-}
-
-// watched is what the mutators look up. Namespaces come with each request.
-func watched(cfg *Config) []cluster.Resource {
-	if cfg.serves(Identity) {
-		return []cluster.Resource{cluster.ServiceAccounts}
 	}
 	return nil
 }

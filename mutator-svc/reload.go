@@ -77,10 +77,7 @@ func (h *handlers) reload(_ context.Context, watch func(paths ...string)) (resta
 		return "", err
 	}
 	watch(cfg.Identity.Files()...)
-	var changes []string
-	if cfg.Identity.KeepWatched(h.config.Identity) {
-		changes = append(changes, "identity.aws.roleConfigMap")
-	}
+	changes := cfg.Identity.Confine(&h.config.Identity, h.config.Identity.Watched())
 	if err := h.use(cfg); err != nil {
 		return "", err
 	}

@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -100,4 +101,36 @@ func podReview(ns, serviceAccount string) string {
 		"name":%[2]q,"namespace":%[1]q,"operation":"CREATE","userInfo":{"username":"test"},
 		"object":{"apiVersion":"v1","kind":"Pod","metadata":{"name":%[2]q},"spec":{"serviceAccountName":%[2]q,"containers":[{"name":"app","image":"a"}]}},
 		"oldObject":null,"dryRun":false,"options":null}}`, ns, serviceAccount)
+}
+
+// testRoleConfigMap: a ServiceAccount without an annotation has the role that the ConfigMap gives it, from when
+// it is written until it is gone.
+func testRoleConfigMap(t *testing.T, w *world, g *gate) {
+	ns := w.namespace(t, registration{gate: g})
+	c := w.client(t, nil)
+	awaitRole := func(want bool) {
+		t.Helper()
+		eventually(t, func() error {
+			created, err := c.CoreV1().Pods(ns).Create(t.Context(), pod("mapped"), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+			if err != nil {
+				return err
+			}
+			has := slices.ContainsFunc(created.Spec.Containers[0].Env, func(v corev1.EnvVar) bool { return v.Name == "AWS_ROLE_ARN" })
+			if has != want {
+				return fmt.Errorf("has a role: %t, want %t", has, want)
+			}
+			return nil
+		})
+	}
+	awaitRole(false)
+	configMaps := c.CoreV1().ConfigMaps("default")
+	must(configMaps.Create(t.Context(), &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{Name: "pod-identity-webhook"},
+		Data:       map[string]string{"config": `{"nonsense": 7, "` + ns[:3] + `*/default": {"RoleARN": "` + roleARN + `"}}`},
+	}, metav1.CreateOptions{}))(t)
+	awaitRole(true)
+	if err := configMaps.Delete(t.Context(), "pod-identity-webhook", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	awaitRole(false)
 }

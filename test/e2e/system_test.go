@@ -32,6 +32,7 @@ func TestSystem(t *testing.T) {
 	t.Run("a rollout loses nothing", func(t *testing.T) { testRollout(t, w) })
 	t.Run("of a thousand pods none goes without its identity", func(t *testing.T) { testManyIdentities(t, w, w.gates["http2"]) })
 	t.Run("a pod waits for its ServiceAccount", func(t *testing.T) { testLateServiceAccounts(t, w, w.gates["http1"]) })
+	t.Run("a ConfigMap gives roles", func(t *testing.T) { testRoleConfigMap(t, w, w.gates["http1"]) })
 	t.Run("other people's webhooks do behind the gate what they do alone", func(t *testing.T) { testThirdParty(t, w) })
 	for protocol, g := range w.gates {
 		t.Run(protocol, func(t *testing.T) {

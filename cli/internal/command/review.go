@@ -34,8 +34,8 @@ func newReview(s Streams) *cobra.Command {
 		Long: `Sends the objects of manifests through the gate, its mutators and its validators, all in
 this process and without any network, and shows what comes out.
 
-Namespaces and ServiceAccounts among the manifests, or in --objects, are the state of the
-cluster; CustomResourceDefinitions tell the resources of custom kinds. With --operation
+Namespaces, ServiceAccounts and ConfigMaps among the manifests, or in --objects, are the
+state of the cluster; CustomResourceDefinitions tell the resources of custom kinds. With --operation
 UPDATE the object as it was is looked for in --objects; one that is not there is compared
 with itself, so that checks of changes see none, and a note says so.
 

@@ -78,18 +78,3 @@ func (c *Config) Files() []string {
 	}
 	return nil
 }
-
-// KeepWatched gives c what is watched according to old, since that is decided when the program starts, and
-// tells whether c wanted something else.
-func (c *Config) KeepWatched(old Config) (changed bool) {
-	if c.AWS == nil {
-		return false
-	}
-	var before *aws.RoleConfigMap
-	if old.AWS != nil {
-		before = old.AWS.RoleConfigMap
-	}
-	changed = (c.AWS.RoleConfigMap == nil) != (before == nil) || before != nil && *before != *c.AWS.RoleConfigMap
-	c.AWS.RoleConfigMap = before
-	return changed
-}

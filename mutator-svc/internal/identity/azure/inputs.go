@@ -7,6 +7,9 @@ import (
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity/profile"
 )
 
+// AnnotationPrefix stands before the slash in every annotation and label.
+const AnnotationPrefix = "azure.workload.identity"
+
 // The label that is read.
 const (
 	// On the pod: "true", and nothing else, asks for an Azure identity. Pods without it are left alone,
