@@ -82,26 +82,19 @@ func (p *Profile) Inject(req *profile.Request, out *profile.Answer) error {
 			return err
 		}
 	}
-	return p.add(req.Pod, in, out)
+	p.add(req.Pod, in, out)
+	return nil
 }
 
 // add changes the pod, which has its proxy: that is a container like any other.
-func (p *Profile) add(to *pod.Pod, in inputs, out *profile.Answer) error {
+func (p *Profile) add(to *pod.Pod, in inputs, out *profile.Answer) {
 	redirected := p.usesEndpoint(to)
 	name := p.layout.volumeName(to)
-	keep := false // the pod's own volumes
-	if p.layout.keep {
-		var err error
-		if keep, err = to.HasTokenAt(p.layout.tokenPath); err != nil {
-			return err
-		}
-	}
 	switch volume := pod.Volume(p.volume(name, in.expiration, redirected)); {
-	case keep:
-	case p.layout.keep:
-		to.AppendVolume(&out.Patch, volume)
-	default:
+	case !p.layout.keep:
 		to.SetVolume(&out.Patch, volume)
+	case !to.HasTokenAt(p.layout.tokenPath):
+		to.AppendVolume(&out.Patch, volume)
 	}
 	out.Later(func() {
 		skip := readSkip(to)
@@ -113,7 +106,6 @@ func (p *Profile) add(to *pod.Pod, in inputs, out *profile.Answer) error {
 			}
 		}
 	})
-	return nil
 }
 
 // addTo changes one container.

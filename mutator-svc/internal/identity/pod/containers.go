@@ -31,10 +31,11 @@ type containers struct {
 	items   []*Container
 }
 
-func (c *containers) read(s scanner) (err error) {
+func (c *containers) read(s *scanner) (err error) {
 	c.items = make([]*Container, 0, room) // of two members of one name the last counts
 	c.present, err = s.elements(func() error {
-		one, start := &Container{}, s.dec.InputOffset()
+		s.peek()
+		one, start := &Container{}, s.at
 		there, err := s.members(func(key []byte) (err error) {
 			switch string(key) {
 			case "name":
@@ -48,7 +49,7 @@ func (c *containers) read(s scanner) (err error) {
 			}
 			return err
 		})
-		if one.raw = s.since(start); !there {
+		if one.raw = s.source[start:s.at]; !there {
 			one = nil
 		}
 		c.items = append(c.items, one)

@@ -43,10 +43,11 @@ type item struct {
 	raw  jsontext.Value // the whole element
 }
 
-func (l *list) read(s scanner) (err error) {
+func (l *list) read(s *scanner) (err error) {
 	l.items = make([]item, 0, room) // of two members of one name the last counts
 	l.present, err = s.elements(func() error {
-		it, start := item{}, s.dec.InputOffset()
+		s.peek()
+		it, start := item{}, s.at
 		_, err := s.members(func(key []byte) (err error) {
 			if string(key) == "name" {
 				it.name, err = s.text()
@@ -54,7 +55,7 @@ func (l *list) read(s scanner) (err error) {
 			}
 			return s.skip()
 		})
-		it.raw = s.since(start)
+		it.raw = s.source[start:s.at]
 		l.items = append(l.items, it)
 		return err
 	})

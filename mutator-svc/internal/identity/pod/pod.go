@@ -22,42 +22,41 @@ type Pod struct {
 	hostNetwork    bool
 	nodeSelector   texts
 
-	spec           jsontext.Value // as it came
+	unread         struct{ volumes, initContainers, containers jsontext.Value } // as they came
 	opened         bool
 	volumes        list
 	initContainers containers
 	containers     containers
 }
 
-// Decode reads a pod from its JSON.
+// Decode reads a pod from its JSON, which is taken to be good. The error is of one that is cut short or has a
+// text, a list or an object where the API has something else.
 func Decode(object []byte) (*Pod, error) {
-	p := &Pod{}
-	err := scan(object, func(s scanner) error {
-		_, err := s.members(func(name []byte) error {
-			// Both start afresh, so that the last of two members wins as a whole, as it does for those
-			// who apply the patch; merged, the view could show what is not there.
-			switch string(name) {
-			case "metadata":
-				p.metadata, p.name, p.generateName, p.labels, p.annotations = false, nil, nil, texts{}, texts{}
-				return p.readMetadata(s)
-			case "spec":
-				p.serviceAccount, p.hostNetwork, p.nodeSelector = nil, false, texts{}
-				start := s.dec.InputOffset()
-				err := p.readSpec(s)
-				p.spec = s.since(start)
-				return err
-			}
-			return s.skip()
-		})
-		return err
+	p, s := &Pod{}, &scanner{source: object}
+	_, err := s.members(func(name []byte) (err error) {
+		// Both start afresh, so that the last of two members wins as a whole, as it does for those who
+		// apply the patch; merged, the view could show what is not there.
+		switch string(name) {
+		case "metadata":
+			p.metadata, p.name, p.generateName, p.labels, p.annotations = false, nil, nil, texts{}, texts{}
+			return p.readMetadata(s)
+		case "spec":
+			p.serviceAccount, p.hostNetwork, p.nodeSelector = nil, false, texts{}
+			p.unread.volumes, p.unread.initContainers, p.unread.containers = nil, nil, nil
+			return p.readSpec(s)
+		}
+		return s.skip()
 	})
+	if err == nil {
+		err = s.end()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("decoding the pod: %w", err)
 	}
 	return p, nil
 }
 
-func (p *Pod) readMetadata(s scanner) (err error) {
+func (p *Pod) readMetadata(s *scanner) (err error) {
 	p.metadata, err = s.members(func(name []byte) (err error) {
 		switch string(name) {
 		case "name":
@@ -76,7 +75,7 @@ func (p *Pod) readMetadata(s scanner) (err error) {
 	return err
 }
 
-func (p *Pod) readSpec(s scanner) error {
+func (p *Pod) readSpec(s *scanner) error {
 	_, err := s.members(func(name []byte) (err error) {
 		switch string(name) {
 		case "serviceAccountName":
@@ -87,6 +86,12 @@ func (p *Pod) readSpec(s scanner) error {
 			p.hostNetwork = value.Kind() == 't'
 		case "nodeSelector":
 			p.nodeSelector, err = s.texts()
+		case "volumes":
+			p.unread.volumes, err = s.value()
+		case "initContainers":
+			p.unread.initContainers, err = s.value()
+		case "containers":
+			p.unread.containers, err = s.value()
 		default:
 			err = s.skip()
 		}
@@ -103,27 +108,19 @@ func (p *Pod) Open() error {
 	}
 	p.opened = true
 	p.initContainers.at, p.containers.at = "/spec/initContainers", "/spec/containers"
-	if p.spec == nil {
-		return nil
+	var err error
+	read := func(name string, part jsontext.Value, into func(*scanner) error) {
+		if part == nil || err != nil {
+			return
+		}
+		if err = into(&scanner{source: part}); err != nil {
+			err = fmt.Errorf("decoding the pod's %s: %w", name, err)
+		}
 	}
-	err := scan(p.spec, func(s scanner) error {
-		_, err := s.members(func(name []byte) error {
-			switch string(name) {
-			case "volumes":
-				return p.volumes.read(s)
-			case "initContainers":
-				return p.initContainers.read(s)
-			case "containers":
-				return p.containers.read(s)
-			}
-			return s.skip()
-		})
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("decoding the pod's spec: %w", err)
-	}
-	return nil
+	read("volumes", p.unread.volumes, p.volumes.read)
+	read("initContainers", p.unread.initContainers, p.initContainers.read)
+	read("containers", p.unread.containers, p.containers.read)
+	return err
 }
 
 // Name is empty for a pod that is yet to be given its name.

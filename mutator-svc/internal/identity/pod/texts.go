@@ -15,7 +15,7 @@ type texts struct {
 
 type member struct{ key, value []byte }
 
-func (s scanner) texts() (t texts, err error) {
+func (s *scanner) texts() (t texts, err error) {
 	t.members = make([]member, 0, room)
 	t.present, err = s.members(func(name []byte) error {
 		value, err := s.text()
