@@ -26,6 +26,8 @@ const (
 	livePerSecond = 10
 	liveBurst     = 20
 	lookAgain     = 5 * time.Millisecond
+	// answerReserve is what is kept of the caller's time for the answer.
+	answerReserve = 50 * time.Millisecond
 )
 
 // LookupConfig is what a Lookup works with.
@@ -80,64 +82,73 @@ func (l *Lookup) Get(ctx context.Context, namespace, name string, grace time.Dur
 }
 
 // await joins all who wait for one ServiceAccount at once. It does not hang on the patience of whoever
-// came first.
+// came first, so what it waits for may outlive the request.
 func (l *Lookup) await(ctx context.Context, namespace, name string, grace time.Duration) (*corev1.ServiceAccount, error) {
-	flight := l.flights.DoChan(namespace+"/"+name, func() (any, error) {
-		return l.look(context.WithoutCancel(ctx), namespace, name, grace)
-	})
-	select {
-	case result := <-flight:
-		if result.Err != nil {
-			return nil, result.Err
+	came := time.Now()
+	if deadline, ok := ctx.Deadline(); ok {
+		grace = min(grace, time.Until(deadline)-answerReserve)
+	}
+	for {
+		flight := l.flights.DoChan(namespace+"/"+name, func() (any, error) {
+			return l.look(context.WithoutCancel(ctx), namespace, name, grace), nil
+		})
+		select {
+		case result := <-flight:
+			got, _ := result.Val.(answer) // it is one: see above
+			if apierrors.IsNotFound(got.err) && got.asked.Before(came) {
+				// The ServiceAccount may have been made after that question, and before this one.
+				continue
+			}
+			return got.sa, got.err
+		case <-ctx.Done():
+			return nil, ctx.Err()
 		}
-		sa, _ := result.Val.(*corev1.ServiceAccount) // it is one: see above
-		return sa, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
 	}
 }
 
-// answer is kube-apiserver's.
+// answer is what came of a look.
 type answer struct {
-	sa  *corev1.ServiceAccount
-	err error
+	sa    *corev1.ServiceAccount
+	err   error
+	asked time.Time // when kube-apiserver was
 }
 
 // look asks kube-apiserver once, when it may, and the informer again and again. It ends when one of them
 // knows the ServiceAccount, and otherwise when grace is over and kube-apiserver has answered.
-func (l *Lookup) look(ctx context.Context, namespace, name string, grace time.Duration) (*corev1.ServiceAccount, error) {
+func (l *Lookup) look(ctx context.Context, namespace, name string, grace time.Duration) answer {
 	ctx, cancel := context.WithTimeout(ctx, max(liveTimeout, grace))
-	asked, live := false, chan answer(nil) // live is there while the call runs
+	live := chan answer(nil) // there while the call runs
 	defer func() {
 		cancel()
 		if live != nil {
 			<-live // the call ends before this does
 		}
 	}()
-	began := time.Now()
+	began, last := time.Now(), answer{err: status.Error(codes.FailedPrecondition, "too many live lookups")}
 	again := time.NewTicker(lookAgain)
 	defer again.Stop()
 
-	err := status.Error(codes.FailedPrecondition, "too many live lookups")
 	for answered := false; !answered || time.Since(began) < grace; {
-		if !asked && l.limiter.Allow() {
-			asked, live = true, make(chan answer, 1)
+		if last.asked.IsZero() && l.limiter.Allow() {
+			live = make(chan answer, 1)
+			last = answer{asked: time.Now(), err: status.Errorf(codes.FailedPrecondition, "kube-apiserver has not answered within %v", max(liveTimeout, grace))}
 			go func(to chan<- answer) { to <- l.get(ctx, namespace, name) }(live)
 		}
 		select {
 		case got := <-live:
-			if answered, live, err = true, nil, got.err; err == nil {
-				return got.sa, nil
+			answered, live = true, nil
+			if last.sa, last.err = got.sa, got.err; got.err == nil {
+				return last
 			}
 		case <-again.C:
 		case <-ctx.Done():
-			return nil, err
+			return last
 		}
 		if sa, err := l.lister.ServiceAccounts(namespace).Get(name); !apierrors.IsNotFound(err) {
-			return sa, err
+			return answer{sa: sa, err: err}
 		}
 	}
-	return nil, err
+	return last
 }
 
 // get asks kube-apiserver.
@@ -146,7 +157,7 @@ func (l *Lookup) get(ctx context.Context, namespace, name string) answer {
 	if err != nil && !apierrors.IsNotFound(err) {
 		err = status.Errorf(codes.FailedPrecondition, "asking kube-apiserver: %v", err)
 	}
-	return answer{sa, err}
+	return answer{sa: sa, err: err}
 }
 
 func outcome(err error) string {

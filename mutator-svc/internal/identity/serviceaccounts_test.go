@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -233,6 +234,74 @@ func TestLookupWaitsForTheInformer(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Who comes after kube-apiserver was asked does not have to be content with its no: the ServiceAccount may have
+// been made in between.
+func TestLookupOfLatecomers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		made := time.Now().Add(50 * time.Millisecond)
+		client := &lateAPI{made: made}
+		l := lookup(t, lister(t), client)
+		for range 5 {
+			go func() { // the first one, and those who share its question
+				if _, err := l.Get(t.Context(), "team-a", "late", 250*time.Millisecond); !apierrors.IsNotFound(err) {
+					t.Errorf("early: %v, want not found", err)
+				}
+			}()
+		}
+		time.Sleep(60 * time.Millisecond)
+		for range 5 {
+			go func() {
+				if sa, err := l.Get(t.Context(), "team-a", "late", 250*time.Millisecond); err != nil || sa.Name != "late" {
+					t.Errorf("latecomer: %v, %v, want it", sa, err)
+				}
+			}()
+		}
+		time.Sleep(2 * time.Second)
+		if gets := client.gets.Load(); gets != 2 {
+			t.Errorf("%d GETs, want 2", gets)
+		}
+	})
+}
+
+// lateAPI knows a ServiceAccount from a moment on, and answers in 10 ms about the moment when it was asked.
+type lateAPI struct {
+	corev1client.ServiceAccountInterface
+	made time.Time
+	gets atomic.Int64
+}
+
+func (a *lateAPI) ServiceAccounts(string) corev1client.ServiceAccountInterface { return a }
+
+func (a *lateAPI) Get(context.Context, string, metav1.GetOptions) (*corev1.ServiceAccount, error) {
+	a.gets.Add(1)
+	known := !time.Now().Before(a.made)
+	time.Sleep(10 * time.Millisecond)
+	if !known {
+		return notFound()
+	}
+	return account("late"), nil
+}
+
+// The wait ends in time for an answer, and what kube-apiserver has said by then is one.
+func TestLookupKeepsToTheDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := lookup(t, lister(t), &apiserver{answer: notFound})
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		defer cancel()
+		if _, err := l.Get(ctx, "team-a", "late", 5*time.Second); !apierrors.IsNotFound(err) {
+			t.Errorf("%v, want not found", err)
+		}
+		silent := lookup(t, lister(t), &apiserver{answer: func() (*corev1.ServiceAccount, error) {
+			time.Sleep(time.Minute)
+			return notFound()
+		}})
+		_, err := silent.Get(t.Context(), "team-a", "late", 0)
+		if want := "kube-apiserver has not answered within 1s"; status.Code(err) != codes.FailedPrecondition || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	})
 }
 
 // Nobody among many who come right after their ServiceAccounts goes without, though few may ask.

@@ -90,14 +90,14 @@ func (p *Profile) readExpiration(s *settings, owner, text string, out *profile.A
 func (p *Profile) readSkip(pod *pod.Pod, out *profile.Answer) profile.Names {
 	text, ok := pod.Annotation(p.keys.skip)
 	if !ok {
-		return nil
+		return profile.Names{}
 	}
 	names, err := csv.NewReader(strings.NewReader(text)).Read()
 	if err != nil && !errors.Is(err, io.EOF) { // an empty text skips nothing, and says so plainly
 		out.Invalid(p.cfg.InvalidValue, profile.Invalid{Annotation: p.keys.skip, Value: text, Owner: "pod", Want: "a CSV line", Instead: "no container is skipped"})
-		return nil
+		return profile.Names{}
 	}
-	return names
+	return profile.NewNames(names)
 }
 
 // roleARN is the reference's own idea of a good ARN, in any partition.

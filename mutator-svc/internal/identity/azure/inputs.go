@@ -144,7 +144,10 @@ func (p *Profile) noteAccount(in inputs, account map[string]string, out *profile
 
 // readSkip returns the containers to leave alone.
 func readSkip(of *pod.Pod) profile.Names {
-	text, _ := of.Annotation(annotationSkip)
+	text, ok := of.Annotation(annotationSkip)
+	if !ok || text == "" {
+		return profile.Names{}
+	}
 	return profile.SplitNames(text, ";")
 }
 

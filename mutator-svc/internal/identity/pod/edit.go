@@ -89,6 +89,18 @@ func (p *Pod) PrependMainContainer(patch *sdk.Patch, c corev1.Container) {
 	p.containers.insert(patch, 0, c)
 }
 
+// ContainerNames are the names of the pod's containers, init containers included.
+func (p *Pod) ContainerNames() map[string]bool {
+	names := map[string]bool{}
+	for c := range p.All() {
+		names[string(c.name)] = true
+	}
+	return names
+}
+
+// In tells whether the container's name is in a set.
+func (c *Container) In(names map[string]bool) bool { return names[string(c.name)] }
+
 // Is tells whether name is the container's name.
 func (c *Container) Is(name string) bool { return string(c.name) == name }
 

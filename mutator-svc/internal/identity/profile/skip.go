@@ -1,38 +1,51 @@
 package profile
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity/pod"
 )
 
-// Names are containers that are to be left alone.
-type Names []string
+// Names are containers that are to be left alone. The empty name is that of containers without one.
+type Names struct {
+	list []string // each once
+	set  map[string]bool
+}
+
+// NewNames returns Names of a list.
+func NewNames(list []string) Names {
+	n := Names{set: make(map[string]bool, len(list))}
+	for _, name := range list {
+		if !n.set[name] {
+			n.set[name] = true
+			n.list = append(n.list, name)
+		}
+	}
+	return n
+}
 
 // SplitNames reads names that are separated by separator, with blanks around them.
 func SplitNames(text, separator string) Names {
-	var names Names
-	for name := range strings.SplitSeq(text, separator) {
-		if name = strings.TrimSpace(name); name != "" {
-			names = append(names, name)
-		}
+	names := strings.Split(text, separator)
+	for i, name := range names {
+		names[i] = strings.TrimSpace(name)
 	}
-	return names
+	return NewNames(names)
 }
 
 // Has tells whether c is among them.
-func (n Names) Has(c *pod.Container) bool {
-	return slices.ContainsFunc(n, c.Is)
-}
+func (n Names) Has(c *pod.Container) bool { return len(n.set) > 0 && c.In(n.set) }
 
 // NoteUnknown says which of the names, from the pod's annotation of this key, the pod does not have: the
 // first few of them, since an annotation has room for thousands. p is open.
 func (n Names) NoteUnknown(a *Answer, policy Policy, key string, p *pod.Pod) {
 	const few = 3
-	unknown := 0
-	for _, name := range n {
-		if p.HasContainer(name) {
+	if len(n.list) == 0 {
+		return
+	}
+	known, unknown := p.ContainerNames(), 0
+	for _, name := range n.list {
+		if name == "" || known[name] {
 			continue
 		}
 		if unknown++; unknown <= few {

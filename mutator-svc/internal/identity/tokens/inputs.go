@@ -74,6 +74,14 @@ func (p *Profile) requests(own, account map[string]string, out *profile.Answer) 
 	return slices.SortedFunc(maps.Values(byName), func(a, b request) int { return cmp.Compare(a.name, b.name) })
 }
 
+// readSkip returns the containers to leave alone.
+func readSkip(own map[string]string) profile.Names {
+	if own[annotationSkip] == "" {
+		return profile.Names{}
+	}
+	return profile.SplitNames(own[annotationSkip], ",")
+}
+
 // split takes the key of an annotation apart into the token's name and the rest.
 func split(key string) (name, part string) {
 	if dot := strings.LastIndexByte(key, '.'); dot > 0 {

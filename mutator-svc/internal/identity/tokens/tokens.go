@@ -48,7 +48,7 @@ func (p *Profile) Inject(req *profile.Request, out *profile.Answer) error {
 	if err := req.Pod.Open(); err != nil {
 		return err
 	}
-	p.add(req.Pod, tokens, profile.SplitNames(own[annotationSkip], ","), out)
+	p.add(req.Pod, tokens, readSkip(own), out)
 	return nil
 }
 
