@@ -58,6 +58,9 @@ func (r *reader) value(n *yaml.Node, t reflect.Type, path string, depth int) any
 	}
 	defer delete(r.open, n)
 	if n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" {
+		if countsByPresence(t) {
+			r.report(n, path, "nothing where a mapping is wanted; write {} for the defaults, or remove the line")
+		}
 		return nil
 	}
 

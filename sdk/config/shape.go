@@ -21,6 +21,15 @@ type shape struct {
 	elem   reflect.Type            // of a map or a list
 }
 
+// countsByPresence tells whether it matters that a field is there, even if it is empty: a pointer to a struct of
+// ours, which a null would leave nil without a word. (Of Kubernetes' types a null is an absent value everywhere.)
+func countsByPresence(t reflect.Type) bool {
+	if t == nil || t.Kind() != reflect.Pointer || t.Elem().Kind() != reflect.Struct {
+		return false
+	}
+	return !strings.HasPrefix(t.Elem().PkgPath(), "k8s.io/")
+}
+
 // shapeOf returns the shape of t; or the type itself when it decodes itself.
 func shapeOf(t reflect.Type) (custom reflect.Type, s shape) {
 	for t != nil && t.Kind() == reflect.Pointer {

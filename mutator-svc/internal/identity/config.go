@@ -1,6 +1,8 @@
 package identity
 
 import (
+	"path"
+
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity/aws"
@@ -22,28 +24,30 @@ type Config struct {
 	Tokens *tokens.Config `json:"tokens,omitempty"`
 }
 
-// profileConfig is the configuration of a profile.
-type profileConfig interface {
-	SetDefaults()
-	Validate(at *field.Path) field.ErrorList
+// profileConfig is the configuration of a profile, under its name.
+type profileConfig struct {
+	name   string
+	config interface {
+		SetDefaults()
+		Validate(at *field.Path) field.ErrorList
+	}
 }
 
-// profiles are those that are there, by their names in the configuration.
-func (c *Config) profiles() map[string]profileConfig {
-	found := map[string]profileConfig{}
+// profiles are those that are there.
+func (c *Config) profiles() (all []profileConfig) {
 	if c.AWS != nil {
-		found["aws"] = c.AWS
+		all = append(all, profileConfig{"aws", c.AWS})
 	}
 	if c.Azure != nil {
-		found["azure"] = c.Azure
+		all = append(all, profileConfig{"azure", c.Azure})
 	}
 	if c.Google != nil {
-		found["google"] = c.Google
+		all = append(all, profileConfig{"google", c.Google})
 	}
 	if c.Tokens != nil {
-		found["tokens"] = c.Tokens
+		all = append(all, profileConfig{"tokens", c.Tokens})
 	}
-	return found
+	return all
 }
 
 // Empty tells whether no identity is given.
@@ -52,7 +56,7 @@ func (c *Config) Empty() bool { return len(c.profiles()) == 0 }
 // SetDefaults fills what was left out.
 func (c *Config) SetDefaults() {
 	for _, p := range c.profiles() {
-		p.SetDefaults()
+		p.config.SetDefaults()
 	}
 }
 
@@ -65,8 +69,40 @@ func (c *Config) ResolvePaths(resolve func(p string) string) {
 
 // Validate says what is wrong with c, which stands at at.
 func (c *Config) Validate(at *field.Path) (errs field.ErrorList) {
-	for name, p := range c.profiles() {
-		errs = append(errs, p.Validate(at.Child(name))...)
+	for _, p := range c.profiles() {
+		errs = append(errs, p.config.Validate(at.Child(p.name))...)
+	}
+	return append(errs, c.clashes(at)...)
+}
+
+// clashes says what profiles cannot share. Only what is configured can clash: the clouds' own names differ.
+func (c *Config) clashes(at *field.Path) (errs field.ErrorList) {
+	type setting struct{ profile, field, value string }
+	var all []setting
+	add := func(profile, field, value string) { all = append(all, setting{profile, field, value}) }
+	if c.AWS != nil {
+		add("aws", "annotationPrefix", c.AWS.AnnotationPrefix)
+		add("aws", "mountPath", path.Clean(c.AWS.MountPath))
+		add("aws", "volumeName", "aws-iam-token")
+	}
+	if c.Azure != nil {
+		add("azure", "annotationPrefix", azure.AnnotationPrefix)
+		add("azure", "volumeName", "azure-identity-token")
+	}
+	if c.Google != nil {
+		add("google", "annotationPrefix", c.Google.AnnotationPrefix)
+	}
+	if c.Tokens != nil {
+		add("tokens", "annotationPrefix", c.Tokens.AnnotationPrefix)
+		add("tokens", "mountPath", path.Clean(c.Tokens.MountPath))
+		add("tokens", "volumeName", c.Tokens.VolumeName)
+	}
+	for i, one := range all {
+		for _, other := range all[:i] {
+			if one.field == other.field && one.value == other.value {
+				errs = append(errs, field.Invalid(at.Child(one.profile, one.field), one.value, "write another one; this is "+other.profile+"'s"))
+			}
+		}
 	}
 	return errs
 }

@@ -11,8 +11,6 @@ package aws
 import (
 	"log/slog"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity/pod"
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity/profile"
 )
@@ -34,10 +32,10 @@ func New(cfg Config, configMaps ConfigMaps, logger *slog.Logger) (*Profile, erro
 		cfg:  cfg,
 		keys: keysUnder(cfg.AnnotationPrefix),
 		web:  newKind("aws-iam-token", cfg.MountPath, "token", "AWS_WEB_IDENTITY_TOKEN_FILE"),
-		sts:  []pod.Element{pod.Variable(corev1.EnvVar{Name: "AWS_STS_REGIONAL_ENDPOINTS", Value: "regional"})},
+		sts:  []pod.Element{pod.Variable("AWS_STS_REGIONAL_ENDPOINTS", "regional")},
 		region: []pod.Element{
-			pod.Variable(corev1.EnvVar{Name: "AWS_DEFAULT_REGION", Value: cfg.DefaultRegion}),
-			pod.Variable(corev1.EnvVar{Name: "AWS_REGION", Value: cfg.DefaultRegion}),
+			pod.Variable("AWS_DEFAULT_REGION", cfg.DefaultRegion),
+			pod.Variable("AWS_REGION", cfg.DefaultRegion),
 		},
 	}
 	if cfg.RoleConfigMap != nil {

@@ -1,8 +1,7 @@
 package aws
 
 import (
-	"path"
-	"path/filepath"
+	"io/fs"
 	"regexp"
 	"strings"
 	"time"
@@ -23,6 +22,8 @@ const (
 	// defaultGracePeriod is what the reference's README suggests, and some: an informer lags by
 	// milliseconds, and only a pod that would otherwise go without its identity waits at all.
 	defaultGracePeriod = 250 * time.Millisecond
+	// maxGracePeriod leaves something of the time that a gate gives its backends.
+	maxGracePeriod = 5 * time.Second
 )
 
 // Config is how AWS identities are given to pods. The defaults are those of the Amazon EKS pod identity
@@ -96,39 +97,33 @@ type ContainerCredentials struct {
 
 // SetDefaults fills what was left out.
 func (c *Config) SetDefaults() {
-	setDefault(&c.AnnotationPrefix, "eks.amazonaws.com")
+	profile.SetDefault(&c.AnnotationPrefix, "eks.amazonaws.com")
 	if c.Audience == nil {
 		c.Audience = new("sts.amazonaws.com")
 	}
-	setDefault(&c.MountPath, "/var/run/secrets/eks.amazonaws.com/serviceaccount")
+	profile.SetDefault(&c.MountPath, "/var/run/secrets/eks.amazonaws.com/serviceaccount")
 	if c.TokenExpirationSeconds == nil {
 		c.TokenExpirationSeconds = new(int64(defaultTokenExpiration))
 	}
 	c.TokenExpirationSeconds = new(max(*c.TokenExpirationSeconds, minTokenExpiration))
 	if c.ComposeRoleARN != nil {
-		setDefault(&c.ComposeRoleARN.Partition, "aws")
+		profile.SetDefault(&c.ComposeRoleARN.Partition, "aws")
 	}
 	if c.RoleConfigMap != nil {
-		setDefault(&c.RoleConfigMap.Namespace, "eks")
-		setDefault(&c.RoleConfigMap.Name, "pod-identity-webhook")
+		profile.SetDefault(&c.RoleConfigMap.Namespace, "eks")
+		profile.SetDefault(&c.RoleConfigMap.Name, "pod-identity-webhook")
 	}
 	if cc := c.ContainerCredentials; cc != nil {
-		setDefault(&cc.Audience, "pods.eks.amazonaws.com")
-		setDefault(&cc.MountPath, "/var/run/secrets/pods.eks.amazonaws.com/serviceaccount")
-		setDefault(&cc.VolumeName, "eks-pod-identity-token")
-		setDefault(&cc.TokenPath, "eks-pod-identity-token")
-		setDefault(&cc.FullURI, "http://169.254.170.23/v1/credentials")
+		profile.SetDefault(&cc.Audience, "pods.eks.amazonaws.com")
+		profile.SetDefault(&cc.MountPath, "/var/run/secrets/pods.eks.amazonaws.com/serviceaccount")
+		profile.SetDefault(&cc.VolumeName, "eks-pod-identity-token")
+		profile.SetDefault(&cc.TokenPath, "eks-pod-identity-token")
+		profile.SetDefault(&cc.FullURI, "http://169.254.170.23/v1/credentials")
 	}
 	if c.LookupGracePeriod == nil {
 		c.LookupGracePeriod = &metav1.Duration{Duration: defaultGracePeriod}
 	}
 	c.Policies.SetDefaults(profile.Warn, profile.Warn)
-}
-
-func setDefault(field *string, value string) {
-	if *field == "" {
-		*field = value
-	}
 }
 
 var (
@@ -139,11 +134,9 @@ var (
 // Validate says what is wrong with c, which stands at at.
 func (c *Config) Validate(at *field.Path) field.ErrorList {
 	var errs field.ErrorList
-	if problems := validation.IsDNS1123Subdomain(c.AnnotationPrefix); len(problems) > 0 {
-		errs = append(errs, field.Invalid(at.Child("annotationPrefix"), c.AnnotationPrefix,
-			"write the domain before the annotations' slash, such as eks.amazonaws.com: "+strings.Join(problems, "; ")))
-	}
-	errs = append(errs, validMountPath(c.MountPath, at.Child("mountPath"))...)
+	errs = append(errs, profile.CheckPrefix(c.AnnotationPrefix, at.Child("annotationPrefix"))...)
+	errs = append(errs, profile.CheckMountPath(c.MountPath, at.Child("mountPath"))...)
+	errs = append(errs, profile.CheckExpiration(*c.TokenExpirationSeconds, at.Child("tokenExpirationSeconds"))...)
 	if compose := c.ComposeRoleARN; compose != nil {
 		at := at.Child("composeRoleArn")
 		if !partition.MatchString(compose.Partition) {
@@ -163,8 +156,8 @@ func (c *Config) Validate(at *field.Path) field.ErrorList {
 	if c.ContainerCredentials != nil {
 		errs = append(errs, c.ContainerCredentials.validate(at.Child("containerCredentials"))...)
 	}
-	if c.LookupGracePeriod.Duration < 0 {
-		errs = append(errs, field.Invalid(at.Child("lookupGracePeriod"), c.LookupGracePeriod.Duration.String(), "write a duration of 0s or more"))
+	if grace := c.LookupGracePeriod.Duration; grace < 0 || grace > maxGracePeriod {
+		errs = append(errs, field.Invalid(at.Child("lookupGracePeriod"), grace.String(), "write a duration from 0s to "+maxGracePeriod.String()))
 	}
 	return append(errs, c.Policies.Validate(at)...)
 }
@@ -174,20 +167,12 @@ func (c *ContainerCredentials) validate(at *field.Path) field.ErrorList {
 	if c.File == "" {
 		errs = append(errs, field.Required(at.Child("file"), "write the path of the file that lists the identities"))
 	}
-	errs = append(errs, validMountPath(c.MountPath, at.Child("mountPath"))...)
+	errs = append(errs, profile.CheckMountPath(c.MountPath, at.Child("mountPath"))...)
 	if problems := validation.IsDNS1123Label(c.VolumeName); len(problems) > 0 {
 		errs = append(errs, field.Invalid(at.Child("volumeName"), c.VolumeName, strings.Join(problems, "; ")))
 	}
-	if !filepath.IsLocal(c.TokenPath) {
-		errs = append(errs, field.Invalid(at.Child("tokenPath"), c.TokenPath, "write a path relative to mountPath, without .."))
+	if !fs.ValidPath(c.TokenPath) || c.TokenPath == "." || strings.HasPrefix(c.TokenPath, "..") || strings.ContainsAny(c.TokenPath, `\:$`) {
+		errs = append(errs, field.Invalid(at.Child("tokenPath"), c.TokenPath, "write a path relative to mountPath, such as token, without .. and without \\ : $"))
 	}
 	return errs
-}
-
-// validMountPath refuses what would fail every pod: kube-apiserver accepts no ":" in a mountPath.
-func validMountPath(p string, at *field.Path) field.ErrorList {
-	if path.IsAbs(p) && !strings.Contains(p, ":") {
-		return nil
-	}
-	return field.ErrorList{field.Invalid(at, p, "write an absolute path without a colon; it is converted for Windows pods")}
 }

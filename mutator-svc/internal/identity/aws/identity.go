@@ -33,8 +33,8 @@ func newKind(volume, mountPath, tokenPath, variable string) *kind {
 	// path.Join and not "+": the reference cleans the path of the file, but not that of the mount.
 	file := path.Join(mountPath, tokenPath)
 	return &kind{
-		tokenFile:        pod.Variable(corev1.EnvVar{Name: variable, Value: file}),
-		tokenFileWindows: pod.Variable(corev1.EnvVar{Name: variable, Value: windowsPath(file)}),
+		tokenFile:        pod.Variable(variable, file),
+		tokenFileWindows: pod.Variable(variable, windowsPath(file)),
 		mount:            pod.Mount(corev1.VolumeMount{Name: volume, ReadOnly: true, MountPath: mountPath}),
 		volume:           volume, tokenPath: tokenPath,
 	}
@@ -82,13 +82,13 @@ func (p *Profile) find(req *profile.Request, out *profile.Answer) (*identity, er
 
 // webIdentity is an IAM role for a service account.
 func (p *Profile) webIdentity(role, audience string, s settings) *identity {
-	return &identity{s, p.web, pod.Variable(corev1.EnvVar{Name: "AWS_ROLE_ARN", Value: role}), audience}
+	return &identity{s, p.web, pod.Variable("AWS_ROLE_ARN", role), audience}
 }
 
 // podIdentity is an EKS Pod Identity.
 func (p *Profile) podIdentity(s settings) *identity {
 	cc := p.cfg.ContainerCredentials
-	return &identity{s, p.pod, pod.Variable(corev1.EnvVar{Name: "AWS_CONTAINER_CREDENTIALS_FULL_URI", Value: cc.FullURI}), cc.Audience}
+	return &identity{s, p.pod, pod.Variable("AWS_CONTAINER_CREDENTIALS_FULL_URI", cc.FullURI), cc.Audience}
 }
 
 // tokenVolume is the volume with the identity's token.

@@ -13,8 +13,6 @@ import (
 	"cmp"
 	"sync/atomic"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity/pod"
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity/profile"
 )
@@ -34,9 +32,9 @@ type Profile struct {
 func New(cfg Config) *Profile {
 	p := &Profile{cfg: cfg, layout: layoutOf(cfg.Layout)}
 	authority, _ := authorityHost(cfg.Environment) // valid: there is one
-	p.tenant = variable("AZURE_TENANT_ID", cfg.TenantID)
-	p.token = variable("AZURE_FEDERATED_TOKEN_FILE", p.layout.file(p.layout.tokenPath))
-	p.authority = variable("AZURE_AUTHORITY_HOST", authority)
+	p.tenant = pod.Variable("AZURE_TENANT_ID", cfg.TenantID)
+	p.token = pod.Variable("AZURE_FEDERATED_TOKEN_FILE", p.layout.file(p.layout.tokenPath))
+	p.authority = pod.Variable("AZURE_AUTHORITY_HOST", authority)
 	if e := cfg.TokenEndpoint; e != nil {
 		for _, v := range []struct{ name, value string }{
 			{"AZURE_KUBERNETES_TOKEN_PROXY", e.URL},
@@ -45,15 +43,11 @@ func New(cfg Config) *Profile {
 			{"AZURE_KUBERNETES_CA_DATA", e.CAData},
 		} {
 			if v.value != "" {
-				p.endpoint = append(p.endpoint, variable(v.name, v.value))
+				p.endpoint = append(p.endpoint, pod.Variable(v.name, v.value))
 			}
 		}
 	}
 	return p
-}
-
-func variable(name, value string) pod.Element {
-	return pod.Variable(corev1.EnvVar{Name: name, Value: value})
 }
 
 // Inject adds to out what the pod needs to take on the identity of its ServiceAccount, if it asks for it.
@@ -110,7 +104,7 @@ func (p *Profile) add(to *pod.Pod, in inputs, out *profile.Answer) {
 
 // addTo changes one container.
 func (p *Profile) addTo(c *pod.Container, vars []pod.Element, volume string, mount pod.Element, out *profile.Answer) {
-	c.AppendEnv(&out.Patch, missing(c, vars)...)
+	c.AppendMissingEnv(&out.Patch, vars...)
 	switch {
 	case !p.layout.keep:
 		c.SetMount(&out.Patch, mount)
@@ -124,31 +118,17 @@ func (p *Profile) variables(in inputs, redirected bool) []pod.Element {
 	const most = 8 // four of every pod, four of the token endpoint
 	vars := make([]pod.Element, 0, most)
 	if in.clientID != "" {
-		vars = append(vars, variable("AZURE_CLIENT_ID", in.clientID))
+		vars = append(vars, pod.Variable("AZURE_CLIENT_ID", in.clientID))
 	}
 	switch {
 	case !in.ownTenant:
 		vars = append(vars, p.tenant)
 	case in.tenantID != "":
-		vars = append(vars, variable("AZURE_TENANT_ID", in.tenantID))
+		vars = append(vars, pod.Variable("AZURE_TENANT_ID", in.tenantID))
 	}
 	vars = append(vars, p.token, p.authority)
 	if redirected {
 		vars = append(vars, p.endpoint...)
 	}
 	return vars
-}
-
-// missing are the variables that the container does not set, each looked at by itself.
-func missing(c *pod.Container, vars []pod.Element) []pod.Element {
-	if !c.HasAnyEnv(vars...) {
-		return vars
-	}
-	add := make([]pod.Element, 0, len(vars))
-	for _, v := range vars {
-		if !c.HasAnyEnv(v) {
-			add = append(add, v)
-		}
-	}
-	return add
 }

@@ -122,20 +122,14 @@ type TrustBundle struct {
 // SetDefaults fills what was left out.
 func (c *Config) SetDefaults() {
 	const images = "mcr.microsoft.com/oss/azure/workload-identity/"
-	setDefault(&c.Environment, "AzurePublicCloud")
-	setDefault(&c.Audience, defaultAudience)
-	setDefault(&c.Layout, Layout16)
-	setDefault(&c.NativeSidecars, NativeSidecarsAuto)
-	setDefault(&c.Proxy.Image, images+"proxy:v1.6.0")
-	setDefault(&c.Proxy.InitImage, images+"proxy-init:v1.6.0")
-	setDefault(&c.Proxy.LogLevel, "info")
+	profile.SetDefault(&c.Environment, "AzurePublicCloud")
+	profile.SetDefault(&c.Audience, defaultAudience)
+	profile.SetDefault(&c.Layout, Layout16)
+	profile.SetDefault(&c.NativeSidecars, NativeSidecarsAuto)
+	profile.SetDefault(&c.Proxy.Image, images+"proxy:v1.6.0")
+	profile.SetDefault(&c.Proxy.InitImage, images+"proxy-init:v1.6.0")
+	profile.SetDefault(&c.Proxy.LogLevel, "info")
 	c.Policies.SetDefaults(profile.Deny, profile.Deny)
-}
-
-func setDefault[S ~string](field *S, value S) {
-	if *field == "" {
-		*field = value
-	}
 }
 
 // authorityHost is where an environment's tokens are traded.
@@ -166,6 +160,11 @@ func (c *Config) Validate(at *field.Path) field.ErrorList {
 	errs = append(errs, oneOf(at.Child("layout"), c.Layout, Layout16, Layout15)...)
 	errs = append(errs, oneOf(at.Child("nativeSidecars"), c.NativeSidecars, NativeSidecarsTrue, NativeSidecarsFalse, NativeSidecarsAuto)...)
 	errs = append(errs, oneOf(at.Child("proxy", "logLevel"), c.Proxy.LogLevel, "info", "debug", "trace", "all")...)
+	for _, image := range []struct{ field, name string }{{"image", c.Proxy.Image}, {"initImage", c.Proxy.InitImage}} {
+		if strings.TrimSpace(image.name) != image.name {
+			errs = append(errs, field.Invalid(at.Child("proxy", image.field), image.name, "write the image without blanks around it"))
+		}
+	}
 	if c.TokenEndpoint != nil {
 		at := at.Child("tokenEndpoint")
 		if c.Layout == Layout15 {
@@ -232,6 +231,8 @@ func (e *TokenEndpoint) validateCA(at *field.Path) (errs field.ErrorList) {
 		at := at.Child("caTrustBundle")
 		if b.SignerName == "" {
 			errs = append(errs, field.Required(at.Child("signerName"), "write the signer of the ClusterTrustBundles"))
+		} else if domain, name, ok := strings.Cut(b.SignerName, "/"); !ok || name == "" || len(validation.IsDNS1123Subdomain(domain)) > 0 {
+			errs = append(errs, field.Invalid(at.Child("signerName"), b.SignerName, "write the signer of the ClusterTrustBundles, such as example.com/signer"))
 		}
 		if _, err := metav1.LabelSelectorAsSelector(b.LabelSelector); err != nil {
 			errs = append(errs, field.Invalid(at.Child("labelSelector"), b.LabelSelector, err.Error()))

@@ -1,11 +1,12 @@
 package google
 
 import (
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity/profile"
@@ -14,9 +15,6 @@ import (
 const (
 	// minTokenExpiration is the shortest life, in seconds, that the reference gives a token.
 	minTokenExpiration = 3600
-	// maxTokenExpiration is the longest that kube-apiserver accepts (pod validation, core/v1
-	// ServiceAccountTokenProjection.expirationSeconds).
-	maxTokenExpiration = 1 << 32
 	// defaultTokenExpiration is the life of a token that nobody has asked for, in seconds.
 	defaultTokenExpiration = 86400
 )
@@ -66,9 +64,7 @@ type Config struct {
 
 // SetDefaults fills what was left out.
 func (c *Config) SetDefaults() {
-	if c.AnnotationPrefix == "" {
-		c.AnnotationPrefix = "cloud.google.com"
-	}
+	profile.SetDefault(&c.AnnotationPrefix, "cloud.google.com")
 	if c.Audience == nil {
 		c.Audience = new("sts.googleapis.com")
 	}
@@ -76,15 +72,9 @@ func (c *Config) SetDefaults() {
 		c.TokenExpirationSeconds = new(int64(defaultTokenExpiration))
 	}
 	c.TokenExpirationSeconds = new(max(*c.TokenExpirationSeconds, minTokenExpiration))
-	if c.DefaultMode == "" {
-		c.DefaultMode = Gcloud
-	}
-	if c.GcloudImage == "" {
-		c.GcloudImage = "gcr.io/google.com/cloudsdktool/google-cloud-cli:stable"
-	}
-	if c.TokenFileMode == "" {
-		c.TokenFileMode = "0440"
-	}
+	profile.SetDefault(&c.DefaultMode, Gcloud)
+	profile.SetDefault(&c.GcloudImage, "gcr.io/google.com/cloudsdktool/google-cloud-cli:stable")
+	profile.SetDefault(&c.TokenFileMode, "0440")
 	c.Policies.SetDefaults(profile.Warn, profile.Deny)
 }
 
@@ -94,14 +84,8 @@ var fileMode = regexp.MustCompile(`^0?[0-7]{3}$`)
 // Validate says what is wrong with c, which stands at at.
 func (c *Config) Validate(at *field.Path) field.ErrorList {
 	var errs field.ErrorList
-	if problems := validation.IsDNS1123Subdomain(c.AnnotationPrefix); len(problems) > 0 {
-		errs = append(errs, field.Invalid(at.Child("annotationPrefix"), c.AnnotationPrefix,
-			"write the domain before the annotations' slash, such as cloud.google.com: "+strings.Join(problems, "; ")))
-	}
-	if *c.TokenExpirationSeconds > maxTokenExpiration {
-		errs = append(errs, field.Invalid(at.Child("tokenExpirationSeconds"), *c.TokenExpirationSeconds,
-			"write at most 4294967296 (2^32); kube-apiserver refuses more"))
-	}
+	errs = append(errs, profile.CheckPrefix(c.AnnotationPrefix, at.Child("annotationPrefix"))...)
+	errs = append(errs, profile.CheckExpiration(*c.TokenExpirationSeconds, at.Child("tokenExpirationSeconds"))...)
 	if !c.DefaultMode.known() {
 		errs = append(errs, field.NotSupported(at.Child("defaultMode"), c.DefaultMode, []Mode{Gcloud, Direct}))
 	}
@@ -120,14 +104,18 @@ func (c *Config) Validate(at *field.Path) field.ErrorList {
 
 // validResources refuses what would fail every pod.
 func validResources(r *corev1.ResourceRequirements, at *field.Path) (errs field.ErrorList) {
-	for part, list := range map[string]corev1.ResourceList{"limits": r.Limits, "requests": r.Requests} {
-		for name, quantity := range list {
-			if at := at.Child(part, string(name)); quantity.Sign() < 0 {
-				errs = append(errs, field.Invalid(at, quantity.String(), "write a quantity of 0 or more"))
+	for _, part := range []struct {
+		name string
+		list corev1.ResourceList
+	}{{"limits", r.Limits}, {"requests", r.Requests}} {
+		for _, name := range slices.Sorted(maps.Keys(part.list)) {
+			if quantity := part.list[name]; quantity.Sign() < 0 {
+				errs = append(errs, field.Invalid(at.Child(part.name, string(name)), quantity.String(), "write a quantity of 0 or more"))
 			}
 		}
 	}
-	for name, quantity := range r.Requests {
+	for _, name := range slices.Sorted(maps.Keys(r.Requests)) {
+		quantity := r.Requests[name]
 		if limit, ok := r.Limits[name]; ok && quantity.Cmp(limit) > 0 {
 			errs = append(errs, field.Invalid(at.Child("requests", string(name)), quantity.String(), "write at most the limit, "+limit.String()))
 		}

@@ -38,7 +38,7 @@ func New(cfg Config) (*Profile, error) {
 		keys:     keysUnder(cfg.AnnotationPrefix),
 		fileMode: int32(fileMode),
 		gcloud:   gcloudParts(),
-		region:   variable("CLOUDSDK_COMPUTE_REGION", cfg.DefaultRegion),
+		region:   pod.Variable("CLOUDSDK_COMPUTE_REGION", cfg.DefaultRegion),
 	}
 	p.direct = directParts(p.keys.credentials, p.fileMode)
 	return p, nil
@@ -104,7 +104,7 @@ func (p *Profile) add(to *pod.Pod, s *settings, out *profile.Answer) error {
 	}
 	out.Later(func() {
 		skip.NoteUnknown(out, p.cfg.InvalidValue, annotationSkip, to)
-		absent := []pod.Element{p.region, variable("CLOUDSDK_CORE_PROJECT", project)}
+		absent := []pod.Element{p.region, pod.Variable("CLOUDSDK_CORE_PROJECT", project)}
 		for c := range to.All() {
 			// What logs in is complete, in whichever list somebody has put it.
 			if !c.Is(setupContainer) && !skip.Has(c) {
@@ -128,10 +128,5 @@ func addTo(c *pod.Container, with *parts, absent []pod.Element, out *profile.Ans
 			add = append(add, v)
 		}
 	}
-	for _, v := range absent {
-		if !c.HasAnyEnv(v) {
-			add = append(add, v)
-		}
-	}
-	c.AppendEnv(&out.Patch, add...)
+	c.AppendMissingEnv(&out.Patch, append(add, absent...)...)
 }

@@ -44,8 +44,8 @@ func gcloudParts() parts {
 		made.mounts = append(made.mounts, pod.Mount(m))
 	}
 	made.env = []pod.Element{
-		variable("GOOGLE_APPLICATION_CREDENTIALS", gcloudFolder+"/"+credentialsFile),
-		variable("CLOUDSDK_CONFIG", gcloudFolder),
+		pod.Variable("GOOGLE_APPLICATION_CREDENTIALS", gcloudFolder+"/"+credentialsFile),
+		pod.Variable("CLOUDSDK_CONFIG", gcloudFolder),
 	}
 	return made
 }
@@ -68,16 +68,12 @@ func directParts(key string, fileMode int32) parts {
 			pod.Mount(tokenMount()),
 			pod.Mount(corev1.VolumeMount{Name: credentialsVolume, ReadOnly: true, MountPath: credentialsFolder}),
 		},
-		env: []pod.Element{variable("GOOGLE_APPLICATION_CREDENTIALS", credentialsFolder+"/"+credentialsFile)},
+		env: []pod.Element{pod.Variable("GOOGLE_APPLICATION_CREDENTIALS", credentialsFolder+"/"+credentialsFile)},
 	}
 }
 
 func tokenMount() corev1.VolumeMount {
 	return corev1.VolumeMount{Name: tokenVolume, ReadOnly: true, MountPath: tokenFolder}
-}
-
-func variable(name, value string) pod.Element {
-	return pod.Variable(corev1.EnvVar{Name: name, Value: value})
 }
 
 // token is the volume with the identity's token.

@@ -104,10 +104,10 @@ func made(container corev1.Container) (*Container, any) {
 	whole := encoded(container.Name, container)
 	one := &Container{name: whole.name, raw: whole.raw}
 	for _, v := range container.Env {
-		one.env.present, one.env.items = true, append(one.env.items, Variable(v).item)
+		one.env.present, one.env.items = true, append(one.env.items, encoded(v.Name, v).item)
 	}
 	for _, m := range container.VolumeMounts {
-		one.mounts.present, one.mounts.items = true, append(one.mounts.items, Mount(m).item)
+		one.mounts.present, one.mounts.items = true, append(one.mounts.items, encoded(m.Name, m).item)
 	}
 	return one, whole.value
 }

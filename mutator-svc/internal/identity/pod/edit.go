@@ -9,8 +9,10 @@ import (
 	"github.com/gatefold/gatefold/sdk"
 )
 
-// Variable is v, to be put into containers.
-func Variable(v corev1.EnvVar) Element { return encoded(v.Name, v) }
+// Variable is a variable with this value, to be put into containers.
+func Variable(name, value string) Element {
+	return encoded(name, corev1.EnvVar{Name: name, Value: value})
+}
 
 // Mount is m, to be put into containers. It is found again by the volume that it mounts.
 func Mount(m corev1.VolumeMount) Element { return encoded(m.Name, m) }
@@ -50,11 +52,6 @@ func (p *Pod) All() iter.Seq[*Container] {
 			}
 		}
 	}
-}
-
-// HasContainer tells whether any of the pod's containers, init containers included, has this name.
-func (p *Pod) HasContainer(name string) bool {
-	return p.initContainers.find(name) >= 0 || p.containers.find(name) >= 0
 }
 
 // HasInitContainer tells whether one of the pod's init containers has this name.
@@ -116,6 +113,21 @@ func (c *Container) HasEnv(name string) bool { return c.env.find(name) >= 0 }
 // AppendEnv adds variables after those that the container has, in this order.
 func (c *Container) AppendEnv(patch *sdk.Patch, vars ...Element) {
 	c.env.append(patch, c.at("/env"), vars...)
+}
+
+// AppendMissingEnv adds those variables that the container does not set by itself, in this order.
+func (c *Container) AppendMissingEnv(patch *sdk.Patch, vars ...Element) {
+	if !c.HasAnyEnv(vars...) {
+		c.AppendEnv(patch, vars...)
+		return
+	}
+	missing := make([]Element, 0, len(vars))
+	for _, v := range vars {
+		if !c.HasAnyEnv(v) {
+			missing = append(missing, v)
+		}
+	}
+	c.AppendEnv(patch, missing...)
 }
 
 // SetEnv puts v in the place of the first variable of its name, or after all.

@@ -2,6 +2,7 @@ package pod_test
 
 import (
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -39,7 +40,10 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		if err != nil {
-			t.Fatalf("%v, and kube-apiserver decodes it", err)
+			if !strings.Contains(err.Error(), "no spec") { // no pod comes without
+				t.Fatalf("%v, and kube-apiserver decodes it", err)
+			}
+			return
 		}
 		if diff := cmp.Diff(typed.Spec.ServiceAccountName, p.ServiceAccount()); diff != "" {
 			t.Errorf("ServiceAccount (-kube-apiserver +view):\n%s", diff)
@@ -58,7 +62,7 @@ func FuzzDecode(f *testing.F) {
 			}
 		}
 		for _, c := range append(typed.Spec.InitContainers, typed.Spec.Containers...) {
-			if c.Name != "" && !p.HasContainer(c.Name) {
+			if c.Name != "" && !p.ContainerNames()[c.Name] {
 				t.Errorf("container %q is not seen", c.Name)
 			}
 		}

@@ -4,6 +4,7 @@
 package pod
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -18,6 +19,7 @@ type Pod struct {
 	name, generateName  []byte
 	labels, annotations texts
 
+	spec           bool // whether there is any
 	serviceAccount []byte
 	hostNetwork    bool
 	nodeSelector   texts
@@ -41,7 +43,7 @@ func Decode(object []byte) (*Pod, error) {
 			p.metadata, p.name, p.generateName, p.labels, p.annotations = false, nil, nil, texts{}, texts{}
 			return p.readMetadata(s)
 		case "spec":
-			p.serviceAccount, p.hostNetwork, p.nodeSelector = nil, false, texts{}
+			p.spec, p.serviceAccount, p.hostNetwork, p.nodeSelector = false, nil, false, texts{}
 			p.unread.volumes, p.unread.initContainers, p.unread.containers = nil, nil, nil
 			return p.readSpec(s)
 		}
@@ -75,8 +77,8 @@ func (p *Pod) readMetadata(s *scanner) (err error) {
 	return err
 }
 
-func (p *Pod) readSpec(s *scanner) error {
-	_, err := s.members(func(name []byte) (err error) {
+func (p *Pod) readSpec(s *scanner) (err error) {
+	p.spec, err = s.members(func(name []byte) (err error) {
 		switch string(name) {
 		case "serviceAccountName":
 			p.serviceAccount, err = s.text()
@@ -105,6 +107,9 @@ func (p *Pod) readSpec(s *scanner) error {
 func (p *Pod) Open() error {
 	if p.opened {
 		return nil
+	}
+	if !p.spec {
+		return errors.New("decoding the pod: it has no spec")
 	}
 	p.opened = true
 	p.initContainers.at, p.containers.at = "/spec/initContainers", "/spec/containers"

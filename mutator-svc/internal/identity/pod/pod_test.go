@@ -65,7 +65,10 @@ func TestDecode(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := open(t, tc.object)
+			p, err := pod.Decode([]byte(tc.object))
+			if err != nil {
+				t.Fatal(err)
+			}
 			got := view{p.Name(), p.GenerateName(), p.ServiceAccount(), p.HostNetwork(), p.OnWindows(), "", p.AnnotationsUnder("a/")}
 			got.Label, _ = p.Label("l")
 			if diff := cmp.Diff(tc.want, got); diff != "" {
@@ -95,6 +98,7 @@ func TestDecodeRefuses(t *testing.T) {
 
 func TestOpenRefuses(t *testing.T) {
 	for name, object := range map[string]string{
+		"no spec":                  `{"metadata":{}}`,
 		"containers as text":       `{"spec":{"containers":"app"}}`,
 		"a container as a number":  `{"spec":{"containers":[1]}}`,
 		"a container's name":       `{"spec":{"initContainers":[{"name":1}]}}`,
@@ -117,7 +121,7 @@ func TestOpenRefuses(t *testing.T) {
 // Each change is applied to the JSON as kube-apiserver would, and made twice: the second time there is
 // nothing to do.
 func TestChanges(t *testing.T) {
-	variable := pod.Variable(corev1.EnvVar{Name: "X", Value: "1"})
+	variable := pod.Variable("X", "1")
 	mount := pod.Mount(corev1.VolumeMount{Name: "v", MountPath: "/m"})
 	volume := pod.Volume(corev1.Volume{Name: "v"})
 	first := func(p *pod.Pod) *pod.Container {
@@ -165,8 +169,8 @@ func TestChanges(t *testing.T) {
 			`{"spec":{"volumes":[{"name":"v","projected":{"defaultMode":420,"sources":[{"downwardAPI":{"items":[{"path":"p","fieldRef":{"apiVersion":"v1","fieldPath":"metadata.name"}}]}}]}}]}}`,
 		},
 		"a label without metadata":       {setLabel, `{"spec":{}}`, `{"metadata":{"labels":{"a/b":"1"}},"spec":{}}`},
-		"a label without labels":         {setLabel, `{"metadata":{"labels":null}}`, `{"metadata":{"labels":{"a/b":"1"}}}`},
-		"a label of another value":       {setLabel, `{"metadata":{"labels":{"a/b":"0","c":"d"}}}`, `{"metadata":{"labels":{"a/b":"1","c":"d"}}}`},
+		"a label without labels":         {setLabel, `{"metadata":{"labels":null},"spec":{}}`, `{"metadata":{"labels":{"a/b":"1"}},"spec":{}}`},
+		"a label of another value":       {setLabel, `{"metadata":{"labels":{"a/b":"0","c":"d"}},"spec":{}}`, `{"metadata":{"labels":{"a/b":"1","c":"d"}},"spec":{}}`},
 		"the first init container":       {setInit, `{"spec":{"containers":[{"name":"c"}]}}`, `{"spec":{"initContainers":[{"name":"i","image":"y","resources":{},"env":[{"name":"X","value":"1"}]}],"containers":[{"name":"c","env":[{"name":"X","value":"1"}]}]}}`},
 		"an init container before all":   {setInit, `{"spec":{"initContainers":[{"name":"j"}]}}`, `{"spec":{"initContainers":[{"name":"i","image":"y","resources":{},"env":[{"name":"X","value":"1"}]},{"name":"j","env":[{"name":"X","value":"1"}]}]}}`},
 		"an init container of this name": {setInit, `{"spec":{"initContainers":[{"name":"j"},{"name":"i","image":"x"}]}}`, `{"spec":{"initContainers":[{"name":"j","env":[{"name":"X","value":"1"}]},{"name":"i","image":"y","resources":{},"env":[{"name":"X","value":"1"}]}]}}`},

@@ -64,15 +64,35 @@ type Invalid struct {
 	Instead string
 }
 
-// Invalid reports a value. A denial gives the annotation's whole key, to be found; a warning has no room for
-// it, and says what becomes of the value instead.
+// Invalid reports a value. A warning also says what becomes of it, and has the annotation's whole key if there
+// is room.
 func (a *Answer) Invalid(policy Policy, v Invalid) {
 	if policy == Deny {
-		a.Report(policy, "%s %.200q of the %s is not %s", v.Annotation, v.Value, v.Owner, v.Want)
+		a.Report(policy, "%s %q of the %s is not %s", v.Annotation, middled(v.Value, 200), v.Owner, v.Want)
 		return
 	}
-	_, name, _ := strings.Cut(v.Annotation, "/")
-	a.Note(policy, "%s %.30q of the %s is not %s; %s", name, v.Value, v.Owner, v.Want, v.Instead)
+	rest := fmt.Sprintf("%q of the %s is not %s; %s", middled(v.Value, 30), v.Owner, v.Want, v.Instead)
+	key := v.Annotation
+	if len(key)+len(" ")+len(rest) > maxWarning {
+		_, key, _ = strings.Cut(key, "/")
+	}
+	a.Note(policy, "%s %s", key, rest)
+}
+
+// middled leaves out the middle of a long text: what is wrong may be at its end.
+func middled(text string, limit int) string {
+	if len(text) <= limit {
+		return text
+	}
+	half := (limit - len("…")) / 2
+	left, right := half, len(text)-half
+	for !utf8.RuneStart(text[left]) {
+		left--
+	}
+	for !utf8.RuneStart(text[right]) {
+		right++
+	}
+	return text[:left] + "…" + text[right:]
 }
 
 // Note says what the pod's author should know and what is never worth a denial, unless policy is Allow.
@@ -108,13 +128,14 @@ func (a *Answer) Mutation() *sdk.Mutation {
 	return &sdk.Mutation{Patch: a.Patch, Denial: a.denial, Warnings: a.warnings}
 }
 
-// shortened cuts a warning to 120 bytes, which kubectl and kube-apiserver treat kindly.
+// maxWarning is how many bytes of a warning kubectl and kube-apiserver treat kindly.
+const maxWarning = 120
+
 func shortened(text string) string {
-	const limit = 120
-	if len(text) <= limit {
+	if len(text) <= maxWarning {
 		return text
 	}
-	cut := limit - len("…")
+	cut := maxWarning - len("…")
 	for !utf8.RuneStart(text[cut]) {
 		cut--
 	}

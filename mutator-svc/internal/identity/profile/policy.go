@@ -1,6 +1,8 @@
 package profile
 
 import (
+	"slices"
+
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
@@ -40,14 +42,12 @@ func (p *Policies) SetDefaults(missingServiceAccount, invalidValue Policy) {
 // Validate says what is wrong with p, which stands at at.
 func (p *Policies) Validate(at *field.Path) (errs field.ErrorList) {
 	known := []Policy{Allow, Warn, Deny}
-	for name, policy := range map[string]Policy{
-		"missingServiceAccount": p.MissingServiceAccount,
-		"invalidValue":          p.InvalidValue,
-	} {
-		switch policy {
-		case Allow, Warn, Deny:
-		default:
-			errs = append(errs, field.NotSupported(at.Child(name), policy, known))
+	for _, part := range []struct {
+		name   string
+		policy Policy
+	}{{"missingServiceAccount", p.MissingServiceAccount}, {"invalidValue", p.InvalidValue}} {
+		if !slices.Contains(known, part.policy) {
+			errs = append(errs, field.NotSupported(at.Child(part.name), part.policy, known))
 		}
 	}
 	return errs

@@ -48,9 +48,9 @@ func (p *Profile) addToContainers(to *pod.Pod, files files, skip profile.Names, 
 			c.AppendMount(&out.Patch, mount)
 		}
 		if mounted && at != p.cfg.MountPath {
-			addVariables(c, files.variables(at), out)
+			c.AppendMissingEnv(&out.Patch, files.variables(at)...)
 		} else {
-			addVariables(c, variables, out)
+			c.AppendMissingEnv(&out.Patch, variables...)
 		}
 	}
 	p.reportTaken(taken, out)
@@ -67,17 +67,6 @@ func (p *Profile) reportTaken(taken []*pod.Container, out *profile.Answer) {
 	other, _ := c.MountedAt(p.cfg.MountPath)
 	p.refuse(out, "container %q mounts volume %q at %s, where tokens go: mount it elsewhere, or name the container in %s",
 		c.Name(), other, p.cfg.MountPath, p.prefix+annotationSkip)
-}
-
-// addVariables adds those that the container does not set by itself.
-func addVariables(c *pod.Container, variables []pod.Element, out *profile.Answer) {
-	absent := make([]pod.Element, 0, len(variables))
-	for _, v := range variables {
-		if !c.HasAnyEnv(v) {
-			absent = append(absent, v)
-		}
-	}
-	c.AppendEnv(&out.Patch, absent...)
 }
 
 // sources are the tokens as a projected volume has them.
@@ -123,7 +112,7 @@ type files struct {
 func (f files) variables(mountPath string) (variables []pod.Element) {
 	for _, t := range f.tokens {
 		if t.env != "" {
-			variables = append(variables, pod.Variable(corev1.EnvVar{Name: t.env, Value: f.path(mountPath, t.path)}))
+			variables = append(variables, pod.Variable(t.env, f.path(mountPath, t.path)))
 		}
 	}
 	return variables

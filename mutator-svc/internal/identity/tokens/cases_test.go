@@ -39,8 +39,8 @@ func TestConfigIsValidated(t *testing.T) {
 			config: `{annotationPrefix: a/b, mountPath: a, volumeName: A, expirationSeconds: 599, allowedAudiences: [a, "", "a*b", "a**"],
 				maxTokens: -1, invalidValue: Never}`,
 			want: []string{
-				`t.annotationPrefix: Invalid value: "a/b": write the domain before the annotations' slash, such as identity.gatefold.dev: `,
-				`t.mountPath: Invalid value: "a": write an absolute path without a colon or a dollar; it is converted for Windows pods`,
+				`t.annotationPrefix: Invalid value: "a/b": write the domain before the annotations' slash, such as identity.example.com: `,
+				`t.mountPath: Invalid value: "a": write the absolute path of a folder, without a colon or a dollar; it is converted for Windows pods`,
 				`t.volumeName: Invalid value: "A": a lowercase RFC 1123 label `,
 				`t.expirationSeconds: Invalid value: 599: write a number from 600 to 86400, which is the longest life that may be asked for`,
 				`t.allowedAudiences[1]: Invalid value: "": write an audience, or how those that are allowed begin with one star at the end`,

@@ -2,7 +2,6 @@ package tokens
 
 import (
 	"fmt"
-	"path"
 	"slices"
 	"strings"
 
@@ -12,12 +11,9 @@ import (
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity/profile"
 )
 
-// What kube-apiserver accepts of a projected token (validateProjectionSources in pkg/apis/core/validation),
-// in seconds.
-const (
-	minExpiration = 600
-	maxExpiration = 1 << 32
-)
+// minExpiration is the shortest life that kube-apiserver accepts (validateProjectionSources in
+// pkg/apis/core/validation), in seconds.
+const minExpiration = 600
 
 const (
 	defaultExpiration = 3600 // kube-apiserver's own default, and that of TokenRequests
@@ -47,7 +43,7 @@ type Config struct {
 	// for all that begin so. Empty: any. A pod may still bring a volume with a token of its own, which is
 	// a policy's business.
 	AllowedAudiences []string `json:"allowedAudiences,omitempty"`
-	// MaxTokens is how many tokens a pod may have. Default: 16.
+	// MaxTokens is how many tokens a pod may have. 0 is the default: 16.
 	MaxTokens int32 `json:"maxTokens,omitempty"`
 	// Policies are by default Warn for a missing ServiceAccount, without which the pod's own annotations
 	// still count, and Deny for what is invalid. With Warn and Allow an invalid token is left out, and
@@ -57,10 +53,10 @@ type Config struct {
 
 // SetDefaults fills what was left out.
 func (c *Config) SetDefaults() {
-	setDefault(&c.AnnotationPrefix, "identity.gatefold.dev")
-	setDefault(&c.MountPath, "/var/run/secrets/identity.gatefold.dev")
-	setDefault(&c.VolumeName, "gatefold-tokens")
-	setDefault(&c.MaxTokens, defaultMaxTokens)
+	profile.SetDefault(&c.AnnotationPrefix, "identity.gatefold.dev")
+	profile.SetDefault(&c.MountPath, "/var/run/secrets/identity.gatefold.dev")
+	profile.SetDefault(&c.VolumeName, "gatefold-tokens")
+	profile.SetDefault(&c.MaxTokens, defaultMaxTokens)
 	if c.ExpirationSeconds == nil {
 		c.ExpirationSeconds = new(int64(defaultExpiration))
 	}
@@ -70,37 +66,24 @@ func (c *Config) SetDefaults() {
 	c.Policies.SetDefaults(profile.Warn, profile.Deny)
 }
 
-func setDefault[T comparable](field *T, value T) {
-	if *field == *new(T) {
-		*field = value
-	}
-}
-
 // longest is the longest life that may be asked for, in seconds.
 func (c *Config) longest() int64 {
 	if *c.MaxExpirationSeconds == 0 {
-		return maxExpiration
+		return profile.MaxExpiration
 	}
 	return *c.MaxExpirationSeconds
 }
 
 // Validate says what is wrong with c, which stands at at.
 func (c *Config) Validate(at *field.Path) (errs field.ErrorList) {
-	if problems := validation.IsDNS1123Subdomain(c.AnnotationPrefix); len(problems) > 0 {
-		errs = append(errs, field.Invalid(at.Child("annotationPrefix"), c.AnnotationPrefix,
-			"write the domain before the annotations' slash, such as identity.gatefold.dev: "+strings.Join(problems, "; ")))
-	}
-	// kube-apiserver accepts no ":" in a mountPath, and kubelet expands $(NAME) in variables.
-	if !path.IsAbs(c.MountPath) || strings.ContainsAny(c.MountPath, ":$") {
-		errs = append(errs, field.Invalid(at.Child("mountPath"), c.MountPath,
-			"write an absolute path without a colon or a dollar; it is converted for Windows pods"))
-	}
+	errs = append(errs, profile.CheckPrefix(c.AnnotationPrefix, at.Child("annotationPrefix"))...)
+	errs = append(errs, profile.CheckMountPath(c.MountPath, at.Child("mountPath"))...)
 	if problems := validation.IsDNS1123Label(c.VolumeName); len(problems) > 0 {
 		errs = append(errs, field.Invalid(at.Child("volumeName"), c.VolumeName, strings.Join(problems, "; ")))
 	}
-	if longest := *c.MaxExpirationSeconds; longest != 0 && (longest < minExpiration || longest > maxExpiration) {
+	if longest := *c.MaxExpirationSeconds; longest != 0 && (longest < minExpiration || longest > profile.MaxExpiration) {
 		errs = append(errs, field.Invalid(at.Child("maxExpirationSeconds"), longest,
-			fmt.Sprintf("write a number from %d to %d, or 0", minExpiration, maxExpiration)))
+			fmt.Sprintf("write a number from %d to %d, or 0", minExpiration, profile.MaxExpiration)))
 	} else if seconds := *c.ExpirationSeconds; seconds < minExpiration || seconds > c.longest() {
 		errs = append(errs, field.Invalid(at.Child("expirationSeconds"), seconds,
 			fmt.Sprintf("write a number from %d to %d, which is the longest life that may be asked for", minExpiration, c.longest())))

@@ -90,10 +90,12 @@ func split(key string) (name, part string) {
 	return "", key
 }
 
-// key is the whole key of an annotation for the token of this name.
+// key is the whole key of an annotation for the token of this name, for a message: kube-apiserver refuses one
+// that is longer than this lets it be, but later.
 func (p *Profile) key(name, part string) string {
-	if name == "" {
-		return p.prefix + part
+	const longest = 63 // of what follows the slash
+	if name != "" {
+		part = name + "." + part
 	}
-	return p.prefix + name + "." + part
+	return p.prefix + part[:min(longest, len(part))]
 }

@@ -74,7 +74,7 @@ func (p *Profile) token(r request) (t token, problem string) {
 // annotation's key.
 func (p *Profile) set(t *token, part, text string) (problem string) {
 	if t.name != "" && len(validation.IsDNS1123Label(t.name)) > 0 {
-		return fmt.Sprintf("names a token %q, which is no DNS label: write a-z, 0-9 and dashes", t.name)
+		return fmt.Sprintf("names a token %.40q, which is no DNS label: write a-z, 0-9 and dashes", t.name)
 	}
 	switch part {
 	case annotationAudience:
