@@ -2,6 +2,7 @@ package mutatorsvc
 
 import (
 	"context"
+	"errors"
 	"reflect"
 	"slices"
 	"strings"
@@ -65,6 +66,9 @@ func (h *handlers) use(cfg *Config) error {
 
 func (h *handlers) make(name string, cfg *Config) (sdk.Mutator, error) {
 	if name == Identity {
+		if cfg.Identity.Empty() { // pods would go without, and nobody would know
+			return nil, errors.New("identity is served and has no profile any more: give it one, or take identity off the mutators and start the program again")
+		}
 		return identity.New(cfg.Identity, h.from)
 	}
 	return labels.New(cfg.Labels)

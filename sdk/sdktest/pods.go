@@ -38,7 +38,7 @@ func prune(value any) any {
 	case map[string]any:
 		for key, member := range v {
 			pruned := prune(member)
-			if pruned == nil {
+			if pruned == nil && key != "emptyDir" { // which is a volume's whole type
 				delete(v, key)
 				continue
 			}

@@ -1,6 +1,7 @@
 package azure
 
 import (
+	"fmt"
 	"strconv"
 
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity/pod"
@@ -67,7 +68,7 @@ func (p *Profile) read(of *pod.Pod, account map[string]string, out *profile.Answ
 	if value, in.proxy = of.Annotation(annotationProxy); in.proxy {
 		if of.HostNetwork() {
 			in.proxy = false
-			p.invalid(out, "the pod is on its node's network (hostNetwork), which a proxy would redirect", "no proxy is injected")
+			p.refuseProxy(out)
 		} else {
 			in.proxyPort = p.readProxyPort(of, out)
 			p.noteRefusal(value, out)
@@ -78,13 +79,14 @@ func (p *Profile) read(of *pod.Pod, account map[string]string, out *profile.Answ
 	return in
 }
 
-// invalid reports a value that cannot be used, or a wish that cannot be fulfilled; instead is what then
-// becomes of a pod that is let in.
-func (p *Profile) invalid(out *profile.Answer, what, instead string) {
-	if p.cfg.InvalidValue != profile.Deny {
-		what += "; " + instead
+// refuseProxy reports that the pod cannot have the proxy that it asks for.
+func (p *Profile) refuseProxy(out *profile.Answer) {
+	const reason = "the pod is on its node's network (hostNetwork), which a proxy would redirect"
+	if p.cfg.InvalidValue == profile.Deny {
+		out.Report(profile.Deny, reason)
+		return
 	}
-	out.Report(p.cfg.InvalidValue, "%s", what)
+	out.Note(p.cfg.InvalidValue, reason+"; no proxy is injected")
 }
 
 // readExpiration returns the token's life: the pod's, or else the ServiceAccount's. An empty text counts
@@ -99,8 +101,10 @@ func (p *Profile) readExpiration(of *pod.Pod, account map[string]string, out *pr
 		if err == nil && minExpiration <= seconds && seconds <= maxExpiration {
 			return seconds
 		}
-		p.invalid(out, "service-account-token-expiration "+quoted(from.text)+" of the "+from.owner+
-			" is not between "+strconv.Itoa(minExpiration)+" and "+strconv.Itoa(maxExpiration), "ignored")
+		out.Invalid(p.cfg.InvalidValue, profile.Invalid{
+			Annotation: annotationExpiration, Value: from.text, Owner: from.owner,
+			Want: fmt.Sprintf("between %d and %d", minExpiration, maxExpiration), Instead: "ignored",
+		})
 	}
 	return defaultExpiration
 }
@@ -113,7 +117,10 @@ func (p *Profile) readProxyPort(of *pod.Pod, out *profile.Answer) int32 {
 	}
 	port, err := strconv.ParseInt(text, 10, 32)
 	if err != nil {
-		p.invalid(out, "proxy-sidecar-port "+quoted(text)+" is not a port number", strconv.Itoa(defaultProxyPort)+" is used")
+		out.Invalid(p.cfg.InvalidValue, profile.Invalid{
+			Annotation: annotationProxyPort, Value: text, Owner: "pod",
+			Want: "a port number", Instead: fmt.Sprintf("%d is used", defaultProxyPort),
+		})
 		return defaultProxyPort
 	}
 	if port < 1 || port > maxPort {
@@ -149,13 +156,4 @@ func readSkip(of *pod.Pod) profile.Names {
 		return profile.Names{}
 	}
 	return profile.SplitNames(text, ";")
-}
-
-// quoted is short enough for a warning, which ends after 120 bytes.
-func quoted(text string) string {
-	const limit = 20
-	if len(text) > limit {
-		text = text[:limit] + "..."
-	}
-	return strconv.Quote(text)
 }

@@ -71,7 +71,7 @@ func (a *Answer) Invalid(policy Policy, v Invalid) {
 		a.Report(policy, "%s %q of the %s is not %s", v.Annotation, middled(v.Value, 200), v.Owner, v.Want)
 		return
 	}
-	rest := fmt.Sprintf("%q of the %s is not %s; %s", middled(v.Value, 30), v.Owner, v.Want, v.Instead)
+	rest := fmt.Sprintf("%q of the %s is not %s; %s", middled(v.Value, 24), v.Owner, v.Want, v.Instead)
 	key := v.Annotation
 	if len(key)+len(" ")+len(rest) > maxWarning {
 		_, key, _ = strings.Cut(key, "/")
