@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
@@ -202,11 +203,15 @@ func (r *reader) custom(n *yaml.Node, t reflect.Type, path string, depth int) an
 	if err == nil {
 		err = json.Unmarshal(raw, reflect.New(t).Interface())
 	}
-	if err != nil {
+	switch {
+	case err == nil:
+		return tree
+	case t == reflect.TypeFor[metav1.Duration](): // whose own words are about Go
+		r.report(n, path, "%v is not a duration; write a number with its unit, such as 250ms or 3s", tree)
+	default:
 		r.report(n, path, "%s; correct the value", err)
-		return nil
 	}
-	return tree
+	return nil
 }
 
 func (r *reader) scalar(n *yaml.Node, s shape, path string) any {

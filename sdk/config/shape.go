@@ -173,7 +173,11 @@ func message(err *field.Error) string {
 	case field.ErrorTypeInvalid:
 		what = value + " is not valid"
 	case field.ErrorTypeNotSupported:
-		what, remedy = value+" is not supported", strings.Replace(remedy, "supported values: ", "write ", 1)
+		known := strings.TrimPrefix(remedy, "supported values: ")
+		if last := strings.LastIndex(known, ", "); last >= 0 {
+			known = known[:last] + " or " + known[last+len(", "):]
+		}
+		what, remedy = value+" is not supported", "write "+known
 	case field.ErrorTypeDuplicate:
 		what, remedy = value+" is there twice", cmp.Or(remedy, "rename one of them")
 	case field.ErrorTypeForbidden:
