@@ -168,7 +168,7 @@ modcheck: ## Check that each module builds by itself, is tidy, and agrees with t
 
 .PHONY: links-check
 links-check:
-	@echo "checking the links between Markdown files"
+	@echo "checking the links between Markdown files"; mkdir -p $(TMP)
 	@git ls-files --cached --others --exclude-standard -- '*.md' | while read -r file; do \
 	  { grep -oE '\]\([^)# ]+' "$$file" || true; } | cut -c3- | { grep -v '^[a-z]*:' || true; } | while read -r link; do \
 	    [ -e "$$(dirname $$file)/$$link" ] || echo "$$file: $$link does not exist"; \
