@@ -53,6 +53,10 @@ func TestLivesOfPodIdentities(t *testing.T) {
 		"the longest of the pod":                  {annotations: map[string]string{}, pod: asking, spread: true},
 		"without a ServiceAccount":                {pod: plain, spread: true}, // not the configuration's
 		"of the roles, without a ServiceAccount":  {roles: `{"default/reader":{"RoleARN":"r","TokenExpiration":900}}`, pod: plain, want: 900},
+		"of the roles, without a role":            {roles: `{"default/reader":{"TokenExpiration":900}}`, pod: plain, want: 900},
+		"of the roles, raised":                    {roles: `{"default/reader":{"TokenExpiration":9}}`, pod: plain, want: 600},
+		"of the roles, the configuration's":       {roles: `{"default/reader":{"UseRegionalSTS":true}}`, pod: plain, want: 1800},
+		"of a bad entry":                          {roles: `{"default/reader":{"RoleARN":5,"TokenExpiration":900}}`, pod: plain, spread: true},
 		"patterns of the roles are not looked at": {roles: `{"*/reader":{"RoleARN":"r","TokenExpiration":900}}`, pod: plain, spread: true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -66,7 +70,7 @@ func TestLivesOfPodIdentities(t *testing.T) {
 				TokenExpirationSeconds: new(int64(1800)),
 				RoleConfigMap:          &aws.RoleConfigMap{},
 				ContainerCredentials:   &aws.ContainerCredentials{File: write(t, everybody)},
-			}}, identity.Sources{ServiceAccounts: known, ConfigMaps: source})
+			}}, identity.Sources{ServiceAccounts: known, Roles: rolesFrom(source, nil)})
 			least, most := lives(t, mutator, tc.pod)
 			switch {
 			case !tc.spread && (least != tc.want || most != tc.want):
