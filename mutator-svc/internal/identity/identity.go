@@ -65,7 +65,7 @@ func New(cfg Config, from Sources) (*Mutator, error) {
 	}
 	m := &Mutator{serviceAccounts: from.ServiceAccounts, serverVersion: from.ServerVersion}
 	if cfg.AWS != nil {
-		p, err := aws.New(*cfg.AWS, from.Roles)
+		p, err := aws.New(*cfg.AWS, from.Roles, from.Logger)
 		if err != nil {
 			return nil, err
 		}

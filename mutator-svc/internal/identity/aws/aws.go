@@ -15,6 +15,7 @@ package aws
 
 import (
 	"errors"
+	"log/slog"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -32,10 +33,10 @@ type Profile struct {
 	sts, region   []pod.Element // region is for telling what is present where none is configured
 }
 
-// New returns a Profile. cfg has its defaults and is valid. The list of EKS Pod Identities is read here;
-// an error means that it is there and cannot be used.
+// New returns a Profile. cfg has its defaults and is valid. The list of EKS Pod Identities is read here,
+// which logger is told; an error that wraps config.ErrUnusable means that it is there and cannot be used.
 // roles are used where cfg names a ConfigMap, and must be there then. Nil: there are none.
-func New(cfg Config, roles *Roles) (*Profile, error) {
+func New(cfg Config, roles *Roles, logger *slog.Logger) (*Profile, error) {
 	p := &Profile{
 		cfg:  cfg,
 		keys: keysUnder(cfg.AnnotationPrefix),
@@ -56,7 +57,7 @@ func New(cfg Config, roles *Roles) (*Profile, error) {
 		p.pod = newKind(cc.VolumeName, cc.MountPath, cc.TokenPath, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")
 		p.pod.podLabel = true
 		var err error
-		if p.podIdentities, err = readPodIdentities(cc.File); err != nil {
+		if p.podIdentities, err = readPodIdentities(cc.File, logger); err != nil {
 			return nil, err
 		}
 	}

@@ -342,7 +342,7 @@ func TestRolesOutliveTheMutator(t *testing.T) {
 func TestNewWantsRolesForAConfigMap(t *testing.T) {
 	cfg := aws.Config{RoleConfigMap: &aws.RoleConfigMap{}}
 	cfg.SetDefaults()
-	if _, err := aws.New(cfg, nil); err == nil || !strings.Contains(err.Error(), "identity.aws.roleConfigMap") {
+	if _, err := aws.New(cfg, nil, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "identity.aws.roleConfigMap") {
 		t.Errorf("New: %v, want an error that names the field", err)
 	}
 }
