@@ -7,6 +7,7 @@ import (
 	"github.com/gatefold/gatefold/sdk/config"
 
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity"
+	"github.com/gatefold/gatefold/mutator-svc/internal/identity/aws"
 )
 
 // watched is what the mutators look up. Namespaces come with each request.
@@ -40,7 +41,12 @@ func sources(cfg *Config, state *cluster.Cluster, opts Options) (from identity.S
 		lookup.Client = state.Client.CoreV1()
 		from.ServerVersion = identity.AskVersion(state.Client.Discovery())
 	}
-	from.ConfigMaps, from.Logger = state, opts.Telemetry.Logger
+	from.Logger = opts.Telemetry.Logger
+	// Once: a configuration that comes later names the same ConfigMap (Config.Confine), whose last good
+	// content must outlive it.
+	if profile := cfg.Identity.AWS; profile != nil && profile.RoleConfigMap != nil {
+		from.Roles = aws.NewRoles(state, *profile.RoleConfigMap, from.Logger)
+	}
 	from.ServiceAccounts, err = identity.NewLookup(lookup)
 	return from, err
 }

@@ -34,8 +34,9 @@ type ServiceAccounts interface {
 type Sources struct {
 	// ServiceAccounts is always used.
 	ServiceAccounts ServiceAccounts
-	// ConfigMaps is used where the configuration names a ConfigMap.
-	ConfigMaps aws.ConfigMaps
+	// Roles are used where the configuration names a ConfigMap with roles. One is for all Mutators that come
+	// one after the other: it keeps what was last read of the ConfigMap. Nil: no configuration names one.
+	Roles *aws.Roles
 	// ServerVersion asks kube-apiserver for its version. Nil: the cluster is not live; it is taken as new
 	// enough for everything.
 	ServerVersion func(ctx context.Context) (*version.Info, error)
@@ -64,7 +65,7 @@ func New(cfg Config, from Sources) (*Mutator, error) {
 	}
 	m := &Mutator{serviceAccounts: from.ServiceAccounts, serverVersion: from.ServerVersion}
 	if cfg.AWS != nil {
-		p, err := aws.New(*cfg.AWS, from.ConfigMaps, from.Logger)
+		p, err := aws.New(*cfg.AWS, from.Roles, from.Logger)
 		if err != nil {
 			return nil, err
 		}

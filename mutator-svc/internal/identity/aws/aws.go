@@ -6,9 +6,15 @@
 // to its treatment of odd values. What differs: it puts whole containers in its patch and so drops
 // fields that its Go types do not know (its issue 114), and it says nothing about odd values, where
 // this package warns.
+//
+// A ServiceAccount has the first of these that there is: an EKS Pod Identity, if it is on their list; the
+// role of its annotation role-arn, unless that is empty; what the ConfigMap says (see Roles), which is not
+// asked before. With the role come the audience, the token's life and the endpoints of STS from the same
+// place. A pod's own annotation has the last word about the token's life.
 package aws
 
 import (
+	"errors"
 	"log/slog"
 
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity/pod"
@@ -19,15 +25,16 @@ import (
 type Profile struct {
 	cfg           Config
 	keys          keys
-	roles         *roleMap
+	roles         *Roles
 	podIdentities map[account]bool
 	web, pod      *kind
 	sts, region   []pod.Element // region is for telling what is present where none is configured
 }
 
-// New returns a Profile. cfg has its defaults and is valid. The list of EKS Pod Identities is read here;
-// an error means that it is there and cannot be read. configMaps is used where cfg names one.
-func New(cfg Config, configMaps ConfigMaps, logger *slog.Logger) (*Profile, error) {
+// New returns a Profile. cfg has its defaults and is valid. The list of EKS Pod Identities is read here,
+// which logger is told; an error that wraps config.ErrUnusable means that it is there and cannot be used.
+// roles are used where cfg names a ConfigMap, and must be there then. Nil: there are none.
+func New(cfg Config, roles *Roles, logger *slog.Logger) (*Profile, error) {
 	p := &Profile{
 		cfg:  cfg,
 		keys: keysUnder(cfg.AnnotationPrefix),
@@ -39,13 +46,16 @@ func New(cfg Config, configMaps ConfigMaps, logger *slog.Logger) (*Profile, erro
 		},
 	}
 	if cfg.RoleConfigMap != nil {
-		p.roles = &roleMap{source: configMaps, at: *cfg.RoleConfigMap, logger: logger}
+		if roles == nil {
+			return nil, errors.New("identity.aws.roleConfigMap: nothing reads the ConfigMap")
+		}
+		p.roles = roles
 	}
 	if cc := cfg.ContainerCredentials; cc != nil {
 		p.pod = newKind(cc.VolumeName, cc.MountPath, cc.TokenPath, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")
 		p.pod.podLabel = true
 		var err error
-		if p.podIdentities, err = readPodIdentities(cc.File); err != nil {
+		if p.podIdentities, err = readPodIdentities(cc.File, logger); err != nil {
 			return nil, err
 		}
 	}

@@ -49,35 +49,56 @@ func (i *identity) credentials(p *pod.Pod) []pod.Element {
 }
 
 // find returns the identity of the pod's ServiceAccount; nil where it has none. Who is in the file of
-// EKS Pod Identities has one of those; then come the ServiceAccount's annotation and the ConfigMap.
+// EKS Pod Identities has one of those; then come the ServiceAccount's annotation, if it is not empty, and
+// the ConfigMap, which is looked at where it decides and nowhere else: it may not be known yet.
 func (p *Profile) find(req *profile.Request, out *profile.Answer) (*identity, error) {
 	annotations, found, err := req.Annotations(req.ServiceAccount)
 	if err != nil {
 		return nil, err
 	}
-	mapped, inMap := p.roles.find(req.Namespace, req.ServiceAccount)
+	listed := p.podIdentities[account{req.Namespace, req.ServiceAccount}]
 	switch role := annotations[p.keys.role]; {
-	case p.podIdentities[account{req.Namespace, req.ServiceAccount}]:
-		// Not the defaults of the configuration: the reference has them for web identities only.
-		s := settings{expiration: defaultTokenExpiration}
-		if found {
-			s = p.ofServiceAccount(annotations, out)
-		} else if inMap && !mapped.pattern {
-			s = mapped.settings(p.cfg)
-		}
-		return p.podIdentity(s), nil
+	case listed && found:
+		return p.podIdentity(p.ofServiceAccount(annotations, out)), nil
 	case role != "":
 		audience, ok := annotations[p.keys.audience]
 		if !ok {
 			audience = *p.cfg.Audience
 		}
 		return p.webIdentity(p.role(role, serviceAccount, out), audience, p.ofServiceAccount(annotations, out)), nil
-	case inMap:
+	}
+	mapped, err := p.roles.find(req.Namespace, req.ServiceAccount)
+	switch {
+	case err != nil:
+		return nil, err
+	case listed:
+		// Not the defaults of the configuration: the reference has them for web identities only.
+		s := settings{expiration: defaultTokenExpiration}
+		if mapped.forPodIdentity() {
+			s = mapped.settings(p.cfg)
+		}
+		return p.podIdentity(s), nil
+	case mapped != nil && mapped.RoleARN != "":
 		return p.webIdentity(p.role(mapped.RoleARN, "roles' ConfigMap", out), mapped.Audience, mapped.settings(p.cfg)), nil
+	case mapped != nil:
+		p.noRole(mapped, req.ServiceAccount, out)
 	case !found:
-		out.Missing(p.cfg.MissingServiceAccount, req.ServiceAccount)
+		out.Missing(p.cfg.MissingServiceAccount, req.ServiceAccount, "AWS identity")
 	}
 	return nil, nil
+}
+
+// noRole says that the entry of the ConfigMap that is for a ServiceAccount gives it no role, though others
+// might. One that is there for the settings of an EKS Pod Identity is in order, and denies nobody.
+func (p *Profile) noRole(m *mapping, name string, out *profile.Answer) {
+	switch policy := p.cfg.InvalidValue; {
+	case !m.unusable:
+		out.Note(policy, "the roles' ConfigMap has ServiceAccount %.30q, but no role for it", name)
+	case policy == profile.Deny:
+		out.Report(policy, "the role of ServiceAccount %q in the roles' ConfigMap cannot be used", name)
+	default:
+		out.Note(policy, "the role of ServiceAccount %.30q in the roles' ConfigMap cannot be used; no role", name)
+	}
 }
 
 // webIdentity is an IAM role for a service account.

@@ -83,6 +83,7 @@ func (p *Profile) readExpiration(s *settings, owner, text string, out *profile.A
 		out.Note(p.cfg.InvalidValue, "token-expiration %.22q of the %s is raised to %d, the shortest there is", text, owner, minTokenExpiration)
 	}
 	s.expiration = max(seconds, minTokenExpiration)
+	out.NoteTooLong(p.cfg.InvalidValue, seconds)
 }
 
 // readSkip reads the first record of a CSV text, with CSV's quotes and without trimming blanks: the
@@ -105,11 +106,19 @@ var roleARN = regexp.MustCompile(`^arn:aws[a-z0-9-]*:iam::\d{12}:role\/[\w-\/.@+
 
 // role returns the ARN that is meant by the text of a role-arn annotation, or of the ConfigMap.
 func (p *Profile) role(text, owner string, out *profile.Answer) string {
+	invalid := profile.Invalid{Annotation: p.keys.role, Value: text, Owner: owner, Instead: "injected as it is"}
 	if compose := p.cfg.ComposeRoleARN; compose != nil && !strings.Contains(text, "arn:") {
+		if strings.HasPrefix(text, "/") || strings.HasPrefix(text, "role/") {
+			// Of "role//web" and "role/role/web" the pattern of ARNs thinks well.
+			invalid.Want = "a name such as team/web"
+		}
 		text = "arn:" + compose.Partition + ":iam::" + compose.AccountID + ":role/" + text
 	}
 	if !roleARN.MatchString(text) {
-		out.Invalid(p.cfg.InvalidValue, profile.Invalid{Annotation: p.keys.role, Value: text, Owner: owner, Want: "an IAM role ARN", Instead: "injected as it is"})
+		invalid.Value, invalid.Want = text, "an IAM role ARN"
+	}
+	if invalid.Want != "" {
+		out.Invalid(p.cfg.InvalidValue, invalid)
 	}
 	return text
 }

@@ -1,6 +1,9 @@
 package aws_test
 
 import (
+	"bytes"
+	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +14,7 @@ import (
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity"
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity/aws"
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity/identitytest"
+	"github.com/gatefold/gatefold/sdk/config"
 )
 
 func write(t *testing.T, text string) (file string) {
@@ -53,6 +57,10 @@ func TestLivesOfPodIdentities(t *testing.T) {
 		"the longest of the pod":                  {annotations: map[string]string{}, pod: asking, spread: true},
 		"without a ServiceAccount":                {pod: plain, spread: true}, // not the configuration's
 		"of the roles, without a ServiceAccount":  {roles: `{"default/reader":{"RoleARN":"r","TokenExpiration":900}}`, pod: plain, want: 900},
+		"of the roles, without a role":            {roles: `{"default/reader":{"TokenExpiration":900}}`, pod: plain, want: 900},
+		"of the roles, raised":                    {roles: `{"default/reader":{"TokenExpiration":9}}`, pod: plain, want: 600},
+		"of the roles, the configuration's":       {roles: `{"default/reader":{"UseRegionalSTS":true}}`, pod: plain, want: 1800},
+		"of a bad entry":                          {roles: `{"default/reader":{"RoleARN":5,"TokenExpiration":900}}`, pod: plain, spread: true},
 		"patterns of the roles are not looked at": {roles: `{"*/reader":{"RoleARN":"r","TokenExpiration":900}}`, pod: plain, spread: true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -66,7 +74,7 @@ func TestLivesOfPodIdentities(t *testing.T) {
 				TokenExpirationSeconds: new(int64(1800)),
 				RoleConfigMap:          &aws.RoleConfigMap{},
 				ContainerCredentials:   &aws.ContainerCredentials{File: write(t, everybody)},
-			}}, identity.Sources{ServiceAccounts: known, ConfigMaps: source})
+			}}, identity.Sources{ServiceAccounts: known, Roles: rolesFrom(source, nil)})
 			least, most := lives(t, mutator, tc.pod)
 			switch {
 			case !tc.spread && (least != tc.want || most != tc.want):
@@ -79,19 +87,39 @@ func TestLivesOfPodIdentities(t *testing.T) {
 }
 
 func TestFilesOfPodIdentities(t *testing.T) {
+	const shape = `FILE: not {"identities": [{"namespace": …, "serviceAccount": …}]}: `
 	for name, tc := range map[string]struct {
 		file, text string
 		want       bool // whether the pod has one
+		logs       string
 		err        string
 	}{
-		"listed":             {text: everybody, want: true},
-		"not listed":         {text: `{"identities":[{"namespace":"default","serviceAccount":"*"}]}`},
-		"unknown fields":     {text: `{"version":2,"identities":[{"namespace":"default","serviceAccount":"reader","role":"x"}]}`, want: true},
-		"an empty file":      {text: ""},
-		"no file":            {file: "absent.json"},
-		"not JSON":           {text: "identities: []", err: "reading the EKS Pod Identities of FILE: invalid character 'i' looking for beginning of value"},
-		"a folder":           {file: t.TempDir(), err: "reading the EKS Pod Identities: read FILE: is a directory"},
-		"of the wrong shape": {text: `{"identities":{}}`, err: "reading the EKS Pod Identities of FILE: json: cannot unmarshal object into Go struct field .identities of type []aws.podIdentity"},
+		"listed":           {text: everybody, want: true, logs: `level=INFO msg="list of EKS Pod Identities read" file=FILE service_accounts=2`},
+		"not listed":       {text: `{"identities":[{"namespace":"default","serviceAccount":"*"}]}`, logs: "service_accounts=1"},
+		"listed twice":     {text: `{"identities":[{"namespace":"a","serviceAccount":"b"},{"namespace":"a","serviceAccount":"b"}]}`, logs: "service_accounts=1"},
+		"unknown fields":   {text: `{"version":2,"identities":[{"namespace":"default","serviceAccount":"reader","role":"x"}]}`, want: true, logs: "service_accounts=1"},
+		"fields in a case": {text: `{"Identities":[{"Namespace":"default","serviceaccount":"reader"}]}`, want: true, logs: "service_accounts=1"},
+		"an empty file":    {text: "", logs: "level=INFO service_accounts=0"},
+		"an empty object":  {text: "{}", logs: "service_accounts=0"},
+		"an empty list":    {text: `{"identities":[]}`, logs: "service_accounts=0"},
+		"no list":          {text: `{"identities":null}`, logs: "service_accounts=0"},
+		"no file": {file: "absent.json",
+			logs: `level=WARN msg="no list of EKS Pod Identities: no ServiceAccount has one until there is a file" file=absent.json`},
+		"not JSON":         {text: "identities: []", err: "FILE: not the JSON of a list of identities: line 1: invalid character 'i' looking for beginning of value"},
+		"half of it":       {text: "{\n\"identities\": [\n", err: "FILE: not the JSON of a list of identities: line 2: unexpected end of JSON input"},
+		"two of them":      {text: "{}\n\n{}", err: "FILE: not the JSON of a list of identities: line 3: invalid character '{' after top-level value"},
+		"a break in text":  {text: "{\"identities\n", err: `FILE: not the JSON of a list of identities: line 1: invalid character '\n' in string literal`},
+		"a folder":         {file: t.TempDir(), err: "read FILE: is a directory"},
+		"another shape":    {text: "{\n\"identities\":{}}", err: shape + "line 2: identities is an object, want a list"},
+		"a list":           {text: `[{"namespace":"a","serviceAccount":"b"}]`, err: shape + "line 1: it is a list, want an object"},
+		"names":            {text: `{"identities":["a/b"]}`, err: shape + "line 1: identities is a string, want an object"},
+		"a number":         {text: `{"identities":[{"namespace":"a","serviceAccount":7}]}`, err: shape + "line 1: identities.serviceAccount is a number, want a string"},
+		"null":             {text: "null", err: shape + "it has no identities"},
+		"misspelt":         {text: `{"identites":[{"namespace":"a","serviceAccount":"b"}]}`, err: shape + "it has no identities"},
+		"no namespace":     {text: `{"identities":[{"namespace":"a","serviceAccount":"b"},{"ns":"a","serviceAccount":"b"}]}`, err: shape + "identities[1] has no namespace"},
+		"no name":          {text: `{"identities":[{"namespace":"a","name":"b"}]}`, err: shape + "identities[0] has no serviceAccount"},
+		"an empty one":     {text: `{"identities":[{"namespace":"a","serviceAccount":""}]}`, err: shape + "identities[0] has no serviceAccount"},
+		"nothing in a row": {text: `{"identities":[null]}`, err: shape + "identities[0] has no namespace"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			file := tc.file
@@ -100,17 +128,43 @@ func TestFilesOfPodIdentities(t *testing.T) {
 			}
 			cfg := identity.Config{AWS: &aws.Config{ContainerCredentials: &aws.ContainerCredentials{File: file}}}
 			cfg.SetDefaults()
-			mutator, err := identity.New(cfg, identity.Sources{ServiceAccounts: identitytest.Everyone{}})
+			var logs bytes.Buffer
+			mutator, err := identity.New(cfg, identity.Sources{ServiceAccounts: identitytest.Everyone{}, Logger: slog.New(slog.NewTextHandler(&logs, nil))})
 			if err != nil {
-				if diff := cmp.Diff(strings.ReplaceAll(tc.err, "FILE", file), err.Error()); diff != "" {
-					t.Errorf("error (-want +got):\n%s", diff)
+				want := "the configuration cannot be used: identity.aws.containerCredentials.file: " + strings.ReplaceAll(tc.err, "FILE", file)
+				if diff := cmp.Diff(want, err.Error()); diff != "" || !errors.Is(err, config.ErrUnusable) {
+					t.Errorf("error %v (-want +got):\n%s", err, diff)
+				}
+				if logs.Len() > 0 {
+					t.Errorf("an error that is logged where it does not end:\n%s", &logs)
 				}
 				return
 			}
-			got := identitytest.Pass(t, mutator, []byte(`{"metadata":{},"spec":{"serviceAccountName":"reader"}}`))
-			if has := len(got.Operations) > 0; has != tc.want || tc.err != "" {
-				t.Errorf("has an identity: %t, want %t, and %q", has, tc.want, tc.err)
+			for range 2 {
+				got := identitytest.Pass(t, mutator, []byte(`{"metadata":{},"spec":{"serviceAccountName":"reader"}}`))
+				if has := len(got.Operations) > 0; has != tc.want || tc.err != "" {
+					t.Errorf("has an identity: %t, want %t, and %q", has, tc.want, tc.err)
+				}
+			}
+			for _, want := range strings.SplitAfter(strings.ReplaceAll(tc.logs, "FILE", file), " ") {
+				if !strings.Contains(logs.String()+" ", strings.TrimSpace(want)) || strings.Count(logs.String(), "\n") != 1 {
+					t.Errorf("want %s in the one line of the log:\n%s", tc.logs, &logs)
+				}
 			}
 		})
 	}
+}
+
+func FuzzPodIdentities(f *testing.F) {
+	f.Add(everybody)
+	f.Add("{\n\"identities\": [null")
+	f.Add(`{"identities":[{"namespace":1}],"IDENTITIES":null}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		cfg := aws.Config{ContainerCredentials: &aws.ContainerCredentials{File: write(t, text)}}
+		cfg.SetDefaults()
+		_, err := aws.New(cfg, nil, slog.New(slog.DiscardHandler))
+		if err != nil && (!errors.Is(err, config.ErrUnusable) || strings.Contains(err.Error(), "Go ")) {
+			t.Error(err)
+		}
+	})
 }

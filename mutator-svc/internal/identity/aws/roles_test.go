@@ -2,9 +2,13 @@ package aws_test
 
 import (
 	"bytes"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -15,24 +19,42 @@ import (
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity"
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity/aws"
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity/identitytest"
+	"github.com/gatefold/gatefold/mutator-svc/internal/identity/profile"
 	"github.com/gatefold/gatefold/sdk"
 )
 
 // configMaps is a cluster with at most one ConfigMap.
-type configMaps struct{ now *corev1.ConfigMap }
+type configMaps struct {
+	now *corev1.ConfigMap
+	err error // cannot be read
+}
 
 func (c *configMaps) ConfigMap(namespace, name string) (*corev1.ConfigMap, error) {
+	if c.err != nil {
+		return nil, c.err
+	}
 	if c.now == nil || c.now.Namespace != namespace || c.now.Name != name {
 		return nil, apierrors.NewNotFound(corev1.Resource("configmaps"), name)
 	}
 	return c.now, nil
 }
 
-func (c *configMaps) set(config string) {
-	c.now = &corev1.ConfigMap{
+func (c *configMaps) set(config string) { c.now = configMap(config) }
+
+func configMap(config string) *corev1.ConfigMap {
+	return &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "eks", Name: "pod-identity-webhook"},
 		Data:       map[string]string{"config": config},
 	}
+}
+
+// rolesFrom are those of the ConfigMap that configurations name by default.
+func rolesFrom(source aws.ConfigMaps, logs io.Writer) *aws.Roles {
+	at := aws.RoleConfigMap{Namespace: "eks", Name: "pod-identity-webhook"}
+	if logs == nil {
+		return aws.NewRoles(source, at, nil)
+	}
+	return aws.NewRoles(source, at, slog.New(slog.NewTextHandler(logs, nil)))
 }
 
 const role = "arn:aws:iam::111122223333:role/"
@@ -57,6 +79,8 @@ func rolesOf(t *testing.T, mutator sdk.Mutator) string {
 	token := pod.Spec.Volumes[0].Projected.Sources[0].ServiceAccountToken
 	return strings.Join(append(parts, fmt.Sprintf("%q", token.Audience), fmt.Sprint(*token.ExpirationSeconds)), " ")
 }
+
+const unusable = `the role of ServiceAccount "reader" in the roles' ConfigMap cannot be used; no role`
 
 func TestRolesOfTheConfigMap(t *testing.T) {
 	for name, tc := range map[string]struct {
@@ -87,23 +111,30 @@ func TestRolesOfTheConfigMap(t *testing.T) {
 			want:           `r "" 7200`,
 		},
 		"any namespace": {roles: `{"*/reader":{"RoleARN":"` + role + `any"}}`, want: `any "" 7200`},
-		"some namespaces": {
-			roles: `{"*/reader":{"RoleARN":"` + role + `any"},"def*/reader":{"RoleARN":"` + role + `some"},"def*/r*":{"RoleARN":"` + role + `fewer"},"prod-*/reader":{"RoleARN":"` + role + `no"}}`,
-			want:  `some "" 7200`,
-		},
-		"a name before a pattern": {
-			roles: `{"defaul?/reader":{"RoleARN":"` + role + `some"},"default/reader":{"RoleARN":"` + role + `one"}}`,
-			want:  `one "" 7200`,
-		},
 		"nobody": {
 			roles: `{"default/writer":{"RoleARN":"` + role + `w"},"other/reader":{"RoleARN":"` + role + `o"}}`,
-			want:  `ServiceAccount "reader" not found; the pod got no identity`,
+			want:  `ServiceAccount "reader" not found; the pod got no AWS identity`,
 		},
 		"bad entries beside a good one": {
-			roles: `{"noslash":{"RoleARN":"x"},"a/b/c":{"RoleARN":"x"},"default/null":null,"default/number":7,"[/reader":{"RoleARN":"x"},"/x":{"RoleARN":"x"},
-				"default/empty":{},"default/reader":{"RoleARN":"` + role + `r"}}`,
+			roles: `{"noslash":{"RoleARN":"x"},"a/b/c":{"RoleARN":"x"},"default/null":null,"default/number":7,"[/reader":{"RoleARN":"x"},"default/[r":{"RoleARN":"x"},
+				"/x":{"RoleARN":"x"},"default/":{"RoleARN":"x"},"default/empty":{},"default/reader":{"RoleARN":"` + role + `r"}}`,
 			want: `r "" 7200`,
 		},
+		"the longest life there is":       {roles: `{"default/reader":{"RoleARN":"` + role + `r","TokenExpiration":4294967296}}`, want: `r "" 4294967296`},
+		"a longer one":                    {roles: `{"default/reader":{"RoleARN":"` + role + `r","TokenExpiration":4294967297}}`, want: unusable},
+		"a negative one":                  {roles: `{"default/reader":{"RoleARN":"` + role + `r","TokenExpiration":-1}}`, want: unusable},
+		"a bad entry, not the pattern's":  {roles: `{"default/reader":{"RoleARN":5},"default/*":{"RoleARN":"` + role + `w"}}`, want: unusable},
+		"a bad one of another":            {roles: `{"default/writer":{"RoleARN":5},"default/*":{"RoleARN":"` + role + `w"}}`, want: `w "" 7200`},
+		"an empty role":                   {roles: `{"default/reader":{"RoleARN":""},"default/*":{"RoleARN":"` + role + `w"}}`, want: unusable},
+		"null":                            {roles: `{"default/reader":null,"default/*":{"RoleARN":"` + role + `w"}}`, want: unusable},
+		"a bad pattern's":                 {roles: `{"def*/reader":{"RoleARN":["x"]},"*/reader":{"RoleARN":"` + role + `w"}}`, want: unusable},
+		"a pattern with settings alone":   {roles: `{"def*/reader":{"TokenExpiration":900},"*/reader":{"RoleARN":"` + role + `w"}}`, want: unusable},
+		"a bad pattern, less particular":  {roles: `{"*/reader":7,"def*/reader":{"RoleARN":"` + role + `w"}}`, want: `w "" 7200`},
+		"settings alone":                  {roles: `{"default/reader":{"TokenExpiration":900},"default/*":{"RoleARN":"` + role + `w"}}`, want: `the roles' ConfigMap has ServiceAccount "reader", but no role for it`},
+		"an empty annotation":             {roles: `{"default/reader":{"RoleARN":"` + role + `r"}}`, serviceAccount: map[string]string{"eks.amazonaws.com/role-arn": ""}, want: `r "" 7200`},
+		"the annotation, not a bad entry": {roles: `{"default/reader":7}`, serviceAccount: map[string]string{"eks.amazonaws.com/role-arn": role + "mine"}, want: `mine "sts.amazonaws.com" 7200`},
+		"a bad entry, no annotation":      {roles: `{"default/reader":7}`, serviceAccount: map[string]string{}, want: unusable},
+		"no JSON, and nothing before it":  {roles: `{`, want: `ServiceAccount "reader" not found; the pod got no AWS identity`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			source := &configMaps{}
@@ -113,7 +144,7 @@ func TestRolesOfTheConfigMap(t *testing.T) {
 				known.ServiceAccount = identitytest.ServiceAccount("reader", tc.serviceAccount)
 			}
 			cfg := identity.Config{AWS: &aws.Config{RoleConfigMap: &aws.RoleConfigMap{}, TokenExpirationSeconds: new(int64(7200))}}
-			if got := rolesOf(t, identitytest.New(t, cfg, identity.Sources{ServiceAccounts: known, ConfigMaps: source})); got != tc.want {
+			if got := rolesOf(t, identitytest.New(t, cfg, identity.Sources{ServiceAccounts: known, Roles: rolesFrom(source, nil)})); got != tc.want {
 				t.Errorf("got %s, want %s", got, tc.want)
 			}
 		})
@@ -123,10 +154,8 @@ func TestRolesOfTheConfigMap(t *testing.T) {
 func TestRolesFollowTheConfigMap(t *testing.T) {
 	var logs bytes.Buffer
 	source := &configMaps{}
-	mutator := identitytest.New(t, identity.Config{AWS: &aws.Config{RoleConfigMap: &aws.RoleConfigMap{}}}, identity.Sources{
-		ServiceAccounts: identitytest.One{}, ConfigMaps: source, Logger: slog.New(slog.NewTextHandler(&logs, nil)),
-	})
-	const none = `ServiceAccount "reader" not found; the pod got no identity`
+	mutator := withRoles(t, source, &logs)
+	const none = `ServiceAccount "reader" not found; the pod got no AWS identity`
 	for _, step := range []struct {
 		what string
 		do   func()
@@ -136,11 +165,16 @@ func TestRolesFollowTheConfigMap(t *testing.T) {
 		{"there is none", func() {}, none, nil},
 		{"it comes", func() { source.set(`{"default/reader":{"RoleARN":"` + role + `r"}}`) }, `r "" 86400`, []string{"roles in force", "service_accounts=1"}},
 		{"nothing changes", func() {}, `r "" 86400`, nil},
-		{"it breaks", func() { source.set(`{"default/reader":`) }, `r "" 86400`, []string{"level=ERROR", "config_map=eks/pod-identity-webhook", "the last good ones stay in force"}},
+		{"it breaks", func() { source.set("{\n\"default/reader\":") }, `r "" 86400`, []string{"level=ERROR", "config_map=eks/pod-identity-webhook", "the last good ones stay in force", "line 2: unexpected end of JSON input"}},
+		{"it breaks in another way", func() { source.set("[]") }, `r "" 86400`, []string{"the last good ones stay in force", "line 1: it is a list, want an object"}},
+		{"it cannot be read", func() { source.err = errors.New("forbidden") }, `r "" 86400`, nil},
+		{"it can be read again", func() { source.err = nil }, `r "" 86400`, nil},
 		{"it is mended", func() { source.set(`{"default/reader":{"RoleARN":"` + role + `s"},"x":{}}`) }, `s "" 86400`, []string{"entry=x", "write NAMESPACE/SERVICEACCOUNT"}},
 		{"it is emptied", func() { source.set("") }, none, []string{"service_accounts=0"}},
 		{"it is filled", func() { source.set(`{"default/reader":{"RoleARN":"` + role + `t"}}`) }, `t "" 86400`, []string{"service_accounts=1"}},
 		{"it goes", func() { source.now = nil }, none, nil},
+		{"it still is not there when it cannot be read", func() { source.err = errors.New("forbidden") }, none, nil},
+		{"it comes back broken", func() { source.err = nil; source.set("{") }, none, []string{"there are none in force"}},
 	} {
 		logs.Reset()
 		step.do()
@@ -158,14 +192,240 @@ func TestRolesFollowTheConfigMap(t *testing.T) {
 	}
 }
 
+// Of all that match the most particular one wins, whatever the order in which they stand there.
+func TestTheMostParticularPatternWins(t *testing.T) {
+	for _, tc := range []struct {
+		namespace, name, wins string
+		others                []string
+	}{
+		{"shop", "web", "shop/web", []string{"shop/*", "*/web", "sho[p]/web", `sho\p/web`, "shop/we?"}},
+		{"shop", "web", "shop/*", []string{"*/web", "sh*p/web", "shop*/web", "*/*", "shop?/web"}},
+		{"shop", "web", "shop*/*", []string{"sho*/web", "s?op/web", "[s]ho[a-p]*/web", "*/web"}},
+		{"shop", "web", "*/web", []string{"*/*", "*/we*", "*/web*", "?*/web"}},
+		{"shop", "web", "shop/we*", []string{"shop/w*", "shop/?e?", "shop/w[a-e]?", "shop/[w-z][a-e]b", "shop/*"}},
+		{"shop", "web", `s\h\op*/w*`, []string{"sho*/web", `[\s]h*/web`}},
+		{"shop-a1", "web", "shop-a*/w*", []string{"shop-*/web", "shop-??/web", "shop-[ab][0-9]/web", `shop-[\]-a]*/web`}},
+		{"aa", "web", "*a/web", []string{"a*/web", "a?/web"}},
+	} {
+		t.Run(tc.namespace+"/"+tc.name+" "+tc.wins, func(t *testing.T) {
+			for _, other := range tc.others {
+				entries := map[string]map[string]string{
+					tc.wins: {"RoleARN": role + "wins"}, other: {"RoleARN": role + "loses"}, "shop-b*/web": {"RoleARN": role + "no"},
+				}
+				text, err := json.Marshal(entries)
+				if err != nil {
+					t.Fatal(err)
+				}
+				req := identitytest.Request([]byte(`{"metadata":{},"spec":{"serviceAccountName":"` + tc.name + `","containers":[{"name":"app"}]}}`))
+				req.Namespace = tc.namespace
+				mutator := withRoles(t, &configMaps{now: configMap(string(text))}, nil)
+				got, err := mutator.Mutate(t.Context(), req)
+				if err != nil {
+					t.Fatal(err)
+				}
+				operations, err := got.Patch.Operations()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !strings.Contains(fmt.Sprint(operations), role+"wins") {
+					t.Errorf("%s wins over it: %v", other, operations)
+				}
+			}
+		})
+	}
+}
+
+// withRoles is a mutator in a cluster without ServiceAccounts.
+func withRoles(t testing.TB, source aws.ConfigMaps, logs io.Writer) *identity.Mutator {
+	t.Helper()
+	return identitytest.New(t, identity.Config{AWS: &aws.Config{RoleConfigMap: &aws.RoleConfigMap{}}},
+		identity.Sources{ServiceAccounts: identitytest.One{}, Roles: rolesFrom(source, logs)})
+}
+
+// What is not known is no answer, where it matters.
+func TestRolesThatCouldNeverBeRead(t *testing.T) {
+	cause := errors.New("not yet listed")
+	pod := identitytest.Request([]byte(`{"metadata":{},"spec":{"serviceAccountName":"reader","containers":[{"name":"app"}]}}`))
+	listed := &aws.ContainerCredentials{File: write(t, everybody)}
+	for name, tc := range map[string]struct {
+		serviceAccount map[string]string // nil: there is none
+		credentials    *aws.ContainerCredentials
+		fails          bool
+	}{
+		"no ServiceAccount":                   {fails: true},
+		"no annotation":                       {serviceAccount: map[string]string{}, fails: true},
+		"an empty one":                        {serviceAccount: map[string]string{"eks.amazonaws.com/role-arn": ""}, fails: true},
+		"a role":                              {serviceAccount: map[string]string{"eks.amazonaws.com/role-arn": role + "r"}},
+		"a Pod Identity":                      {serviceAccount: map[string]string{}, credentials: listed},
+		"a Pod Identity of no ServiceAccount": {credentials: listed, fails: true}, // its life may be in the ConfigMap
+	} {
+		t.Run(name, func(t *testing.T) {
+			var known identitytest.One
+			if tc.serviceAccount != nil {
+				known.ServiceAccount = identitytest.ServiceAccount("reader", tc.serviceAccount)
+			}
+			source := &configMaps{err: cause}
+			mutator := identitytest.New(t, identity.Config{AWS: &aws.Config{RoleConfigMap: &aws.RoleConfigMap{}, ContainerCredentials: tc.credentials}},
+				identity.Sources{ServiceAccounts: known, Roles: rolesFrom(source, nil)})
+			switch got, err := mutator.Mutate(t.Context(), pod); {
+			case tc.fails && !errors.Is(err, cause):
+				t.Errorf("Mutate = %v, %v, want the error", got, err)
+			case !tc.fails && (err != nil || got.Patch.Empty()):
+				t.Errorf("Mutate = %v, %v, want a patch", got, err)
+			}
+			source.err = nil
+			if _, err := mutator.Mutate(t.Context(), pod); err != nil {
+				t.Errorf("Mutate, when it can be read: %v", err)
+			}
+		})
+	}
+}
+
+func TestBadEntriesAreLogged(t *testing.T) {
+	for key, tc := range map[string]struct{ value, want string }{
+		"noslash":   {`{"RoleARN":"x"}`, "write NAMESPACE/SERVICEACCOUNT"},
+		"a/b/c":     {`{"RoleARN":"x"}`, "write NAMESPACE/SERVICEACCOUNT"},
+		"/x":        {`{"RoleARN":"x"}`, "write NAMESPACE/SERVICEACCOUNT"},
+		"x/":        {`{"RoleARN":"x"}`, "write NAMESPACE/SERVICEACCOUNT"},
+		"[a/x":      {`{"RoleARN":"x"}`, "reading the pattern [a: syntax error in pattern"},
+		"a/null":    {`null`, "it has no RoleARN"},
+		"a/nothing": {`{}`, "it has no RoleARN"},
+		"a/false":   {`{"UseRegionalSTS":false,"Audience":"a"}`, "it has no RoleARN"},
+		"*/x":       {`{"UseRegionalSTS":true}`, "it has no RoleARN"},
+		"a/number":  {`7`, "it is a number, want an object"},
+		"a/role":    {`{"RoleARN":5}`, "RoleARN is a number, want a string"},
+		"a/sts":     {`{"RoleARN":"x","UseRegionalSTS":"true"}`, "UseRegionalSTS is a string, want true or false"},
+		"a/text":    {`{"RoleARN":"x","TokenExpiration":"900"}`, "TokenExpiration is a string, want a whole number"},
+		"a/part":    {`{"RoleARN":"x","TokenExpiration":1.5}`, "TokenExpiration is a number 1.5, want a whole number"},
+		"a/long":    {`{"RoleARN":"x","TokenExpiration":4294967297}`, "TokenExpiration is 4294967297, want 0 to 4294967296"},
+		"a/minus":   {`{"TokenExpiration":-1}`, "TokenExpiration is -1, want 0 to 4294967296"},
+		"a/life":    {`{"TokenExpiration":900}`, ""},
+		"a/sts1":    {`{"UseRegionalSTS":true}`, ""},
+	} {
+		t.Run(key, func(t *testing.T) {
+			var logs bytes.Buffer
+			mutator := withRoles(t, &configMaps{now: configMap(`{"` + key + `":` + tc.value + `}`)}, &logs)
+			rolesOf(t, mutator)
+			rolesOf(t, mutator)
+			const complaint = `level=ERROR msg="an entry of the roles cannot be used"`
+			switch {
+			case tc.want == "" && strings.Contains(logs.String(), "ERROR"):
+				t.Errorf("want no complaint:\n%s", &logs)
+			case tc.want != "" && (strings.Count(logs.String(), complaint) != 1 ||
+				!strings.Contains(logs.String(), fmt.Sprintf("config_map=eks/pod-identity-webhook entry=%s error=%q", key, tc.want))):
+				t.Errorf("want one complaint, of %q:\n%s", tc.want, &logs)
+			}
+		})
+	}
+}
+
+// A configuration that is reloaded makes a mutator anew, and the last good ConfigMap stays in force.
+func TestRolesOutliveTheMutator(t *testing.T) {
+	var logs bytes.Buffer
+	source := &configMaps{}
+	source.set(`{"default/reader":{"RoleARN":"` + role + `r"}}`)
+	cfg := identity.Config{AWS: &aws.Config{RoleConfigMap: &aws.RoleConfigMap{}}}
+	from := identity.Sources{ServiceAccounts: identitytest.One{}, Roles: rolesFrom(source, &logs)}
+	for _, config := range []string{"", "{", ""} {
+		if config != "" {
+			source.set(config)
+		}
+		if got := rolesOf(t, identitytest.New(t, cfg, from)); got != `r "" 86400` {
+			t.Errorf("got %s", got)
+		}
+	}
+	if n := strings.Count(logs.String(), "msg="); n != 2 {
+		t.Errorf("%d lines in the log, want one for each ConfigMap:\n%s", n, &logs)
+	}
+}
+
+func TestNewWantsRolesForAConfigMap(t *testing.T) {
+	cfg := aws.Config{RoleConfigMap: &aws.RoleConfigMap{}}
+	cfg.SetDefaults()
+	if _, err := aws.New(cfg, nil, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "identity.aws.roleConfigMap") {
+		t.Errorf("New: %v, want an error that names the field", err)
+	}
+}
+
+// script is a cluster whose ConfigMap changes each time that it is asked for; the last one stays.
+type script struct{ next []*corev1.ConfigMap }
+
+func (s *script) ConfigMap(string, string) (*corev1.ConfigMap, error) {
+	now := s.next[0]
+	if len(s.next) > 1 {
+		s.next = s.next[1:]
+	}
+	return now, nil
+}
+
+// Who waited to read the ConfigMap must not put back one that is older than what others have read.
+func TestTheNewestConfigMapIsRead(t *testing.T) {
+	var logs bytes.Buffer
+	older, newer := configMap(`{"default/reader":{"RoleARN":"`+role+`older"}}`), configMap(`{"default/reader":{"RoleARN":"`+role+`newer"}}`)
+	mutator := withRoles(t, &script{[]*corev1.ConfigMap{older, newer}}, &logs)
+	if got := rolesOf(t, mutator); got != `newer "" 86400` || strings.Count(logs.String(), "roles in force") != 1 {
+		t.Errorf("got %s, and in the log\n%s", got, &logs)
+	}
+}
+
+func TestManyAskAtOnce(t *testing.T) {
+	var logs bytes.Buffer // written to by one at a time
+	mutator := withRoles(t, &configMaps{now: configMap(`{"default/reader":{"RoleARN":"` + role + `r"}}`)}, &logs)
+	const many = 8
+	var all, asking sync.WaitGroup
+	all.Add(many)
+	for range many {
+		asking.Go(func() {
+			all.Done()
+			all.Wait()
+			for range 20 {
+				if got := rolesOf(t, mutator); got != `r "" 86400` {
+					t.Errorf("got %s", got)
+				}
+			}
+		})
+	}
+	asking.Wait()
+	if n := strings.Count(logs.String(), "roles in force"); n != 1 {
+		t.Errorf("read %d times, want once", n)
+	}
+}
+
+func TestUnusableRolesAndPolicies(t *testing.T) {
+	source := &configMaps{}
+	for name, tc := range map[string]struct {
+		policy           profile.Policy
+		roles            string
+		warnings, denial string
+	}{
+		"Allow":                {profile.Allow, `{"default/reader":7}`, "", ""},
+		"Warn":                 {profile.Warn, `{"default/reader":7}`, unusable, ""},
+		"Deny":                 {profile.Deny, `{"default/reader":7}`, "", `the role of ServiceAccount "reader" in the roles' ConfigMap cannot be used`},
+		"Deny, settings alone": {profile.Deny, `{"default/reader":{"UseRegionalSTS":true}}`, `the roles' ConfigMap has ServiceAccount "reader", but no role for it`, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			source.set(tc.roles)
+			cfg := identity.Config{AWS: &aws.Config{RoleConfigMap: &aws.RoleConfigMap{}, Policies: profile.Policies{InvalidValue: tc.policy}}}
+			got := identitytest.Inject(t, identitytest.New(t, cfg, identity.Sources{ServiceAccounts: identitytest.One{}, Roles: rolesFrom(source, nil)}),
+				[]byte(`{"metadata":{},"spec":{"serviceAccountName":"reader","containers":[{"name":"app"}]}}`))
+			if diff := cmp.Diff(tc.warnings, strings.Join(got.Warnings, "; ")); diff != "" {
+				t.Errorf("warnings (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(tc.denial, got.Denial.GetMessage()); diff != "" {
+				t.Errorf("denial (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 func FuzzRoles(f *testing.F) {
 	f.Add(`{"default/reader":{"RoleARN":"r"}}`)
 	f.Add(`{"*/reader":null,"[a/reader":{"RoleARN":"x"},"a":{}}`)
 	f.Add(`{"default/*":{"RoleARN":"\\","TokenExpiration":-1}}`)
+	f.Add(`{"de[\\]-f]*/\\r[a-z]*":{"RoleARN":"r"},"*/*":{}}`)
 	f.Fuzz(func(t *testing.T, config string) {
 		source := &configMaps{}
 		source.set(config)
-		rolesOf(t, identitytest.New(t, identity.Config{AWS: &aws.Config{RoleConfigMap: &aws.RoleConfigMap{}}},
-			identity.Sources{ServiceAccounts: identitytest.One{}, ConfigMaps: source}))
+		rolesOf(t, withRoles(t, source, nil))
 	})
 }

@@ -61,7 +61,7 @@ func (p *Profile) Inject(req *profile.Request, out *profile.Answer) error {
 		return err
 	}
 	if !found {
-		out.Missing(p.cfg.MissingServiceAccount, name)
+		out.Missing(p.cfg.MissingServiceAccount, name, "Azure identity")
 		return nil
 	}
 	in := p.read(req.Pod, account, out)

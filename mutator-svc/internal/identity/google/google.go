@@ -55,7 +55,7 @@ func (p *Profile) Inject(req *profile.Request, out *profile.Answer) error {
 	case err != nil:
 		return err
 	case !found:
-		out.Missing(p.cfg.MissingServiceAccount, req.ServiceAccount)
+		out.Missing(p.cfg.MissingServiceAccount, req.ServiceAccount, "Google identity")
 		return nil
 	}
 	s, ok := p.ofServiceAccount(annotations, out)
@@ -69,6 +69,7 @@ func (p *Profile) Inject(req *profile.Request, out *profile.Answer) error {
 		return nil
 	}
 	p.clamp(&s.life, out)
+	out.NoteTooLong(p.cfg.InvalidValue, s.life.seconds)
 	if err := req.Pod.Open(); err != nil {
 		return err
 	}

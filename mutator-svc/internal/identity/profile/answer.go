@@ -105,16 +105,24 @@ func (a *Answer) Note(policy Policy, format string, args ...any) {
 	}
 }
 
-// Missing reports that the pod's ServiceAccount does not exist.
-func (a *Answer) Missing(policy Policy, name string) {
+// NoteTooLong says that a life, in seconds, is longer than kube-apiserver lets a token have.
+func (a *Answer) NoteTooLong(policy Policy, seconds int64) {
+	if seconds > MaxExpiration {
+		a.Note(policy, "token-expiration %d is too long; kube-apiserver refuses more than %d", seconds, int64(MaxExpiration))
+	}
+}
+
+// Missing reports that the pod's ServiceAccount does not exist, so that the pod does not get what it might have
+// had, such as "AWS identity".
+func (a *Answer) Missing(policy Policy, name, what string) {
 	if policy == Deny {
 		a.Report(policy, "ServiceAccount %q not found", name)
 		return
 	}
-	if len(name) > 45 {
-		name = name[:45] + "..." // a name may have 253 bytes, and the words after it matter
+	if len(name) > 40 {
+		name = name[:40] + "..." // a name may have 253 bytes, and the words after it matter
 	}
-	a.Note(policy, "ServiceAccount %q not found; the pod got no identity", name)
+	a.Note(policy, "ServiceAccount %q not found; the pod got no %s", name, what)
 }
 
 // Denied tells whether a profile has denied the pod.

@@ -56,7 +56,7 @@ func (p *Profile) Inject(req *profile.Request, out *profile.Answer) error {
 // without tokens for that, so that it is told what counts.
 func (p *Profile) reportMissing(serviceAccount string, asks bool, out *profile.Answer) {
 	if !asks || p.cfg.MissingServiceAccount == profile.Deny {
-		out.Missing(p.cfg.MissingServiceAccount, serviceAccount)
+		out.Missing(p.cfg.MissingServiceAccount, serviceAccount, "tokens")
 		return
 	}
 	out.Note(p.cfg.MissingServiceAccount, "ServiceAccount %.40q not found; only the pod's own annotations ask for tokens", serviceAccount)
