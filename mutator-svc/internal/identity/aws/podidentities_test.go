@@ -103,8 +103,10 @@ func TestFilesOfPodIdentities(t *testing.T) {
 		"an empty object":  {text: "{}", logs: "service_accounts=0"},
 		"an empty list":    {text: `{"identities":[]}`, logs: "service_accounts=0"},
 		"no list":          {text: `{"identities":null}`, logs: "service_accounts=0"},
-		"no file": {file: "absent.json",
-			logs: `level=WARN msg="no list of EKS Pod Identities: no ServiceAccount has one until there is a file" file=absent.json`},
+		"no file": {
+			file: "absent.json",
+			logs: `level=WARN msg="no list of EKS Pod Identities: no ServiceAccount has one until there is a file" file=absent.json`,
+		},
 		"not JSON":         {text: "identities: []", err: "FILE: not the JSON of a list of identities: line 1: invalid character 'i' looking for beginning of value"},
 		"half of it":       {text: "{\n\"identities\": [\n", err: "FILE: not the JSON of a list of identities: line 2: unexpected end of JSON input"},
 		"two of them":      {text: "{}\n\n{}", err: "FILE: not the JSON of a list of identities: line 3: invalid character '{' after top-level value"},
