@@ -86,5 +86,5 @@ func FuzzAllProfilesTogether(f *testing.F) {
 	f.Add(pod)
 	f.Add([]byte(`{"metadata":{"labels":{"azure.workload.identity/use":"true"},"annotations":{"azure.workload.identity/inject-proxy-sidecar":""}},
 		"spec":{"serviceAccountName":"a","initContainers":[{"name":"gcloud-setup"},null,{"name":"azwi-proxy"}],"containers":[{"name":"azwi-proxy-init"}]}}`))
-	f.Fuzz(func(t *testing.T, object []byte) { identitytest.Settles(t, together(t), object) })
+	f.Fuzz(func(t *testing.T, object []byte) { sdktest.Settles(t, together(t), identitytest.Request(object)) })
 }

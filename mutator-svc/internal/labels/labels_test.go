@@ -1,18 +1,11 @@
 package labels_test
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
-	"io"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"go.yaml.in/yaml/v3"
-	kubeyaml "sigs.k8s.io/yaml"
 
 	"github.com/gatefold/gatefold/mutator-svc/internal/labels"
 	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
@@ -46,41 +39,7 @@ type testCase struct {
 }
 
 func TestCases(t *testing.T) {
-	files, err := filepath.Glob("testdata/cases/*.yaml")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no cases: %v", err)
-	}
-	for _, file := range files {
-		for _, tc := range readCases(t, file) {
-			t.Run(strings.TrimSuffix(filepath.Base(file), ".yaml")+"/"+tc.Name, tc.run)
-		}
-	}
-}
-
-func readCases(t *testing.T, file string) []testCase {
-	t.Helper()
-	data, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var cases []testCase
-	for decoder := yaml.NewDecoder(bytes.NewReader(data)); ; {
-		var document any
-		if err := decoder.Decode(&document); errors.Is(err, io.EOF) {
-			return cases
-		} else if err != nil {
-			t.Fatalf("%s: %v", file, err)
-		}
-		text, err := yaml.Marshal(document)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var tc testCase
-		if err := kubeyaml.UnmarshalStrict(text, &tc); err != nil {
-			t.Fatalf("%s: %v in\n%s", file, err, text)
-		}
-		cases = append(cases, tc)
-	}
+	sdktest.Cases(t, "testdata/cases/*.yaml", func(t *testing.T, tc testCase) { tc.run(t) })
 }
 
 func (tc testCase) run(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity"
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity/aws"
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity/identitytest"
+	"github.com/gatefold/gatefold/sdk/sdktest"
 )
 
 func FuzzPatchApplies(f *testing.F) {
@@ -25,9 +26,9 @@ func FuzzPatchApplies(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, object []byte, expiration string) {
 		cfg := identity.Config{AWS: &aws.Config{DefaultRegion: "eu-central-1", STSRegionalEndpoints: true}}
-		identitytest.Settles(t, identitytest.New(t, cfg, identity.Sources{ServiceAccounts: identitytest.Everyone{
+		sdktest.Settles(t, identitytest.New(t, cfg, identity.Sources{ServiceAccounts: identitytest.Everyone{
 			"eks.amazonaws.com/role-arn":         "arn:aws:iam::111122223333:role/reader",
 			"eks.amazonaws.com/token-expiration": expiration,
-		}}), object)
+		}}), identitytest.Request(object))
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity/azure"
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity/identitytest"
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity/profile"
+	"github.com/gatefold/gatefold/sdk/sdktest"
 )
 
 func FuzzPatchApplies(f *testing.F) {
@@ -38,9 +39,9 @@ func FuzzPatchApplies(f *testing.F) {
 		} else {
 			cfg.TokenEndpoint = &azure.TokenEndpoint{AnnotationSuffix: "x", Audience: "a", URL: "https://x", CAConfigMap: "ca"}
 		}
-		identitytest.Settles(t, identitytest.New(t, identity.Config{Azure: cfg}, identity.Sources{ServiceAccounts: identitytest.Everyone{
+		sdktest.Settles(t, identitytest.New(t, identity.Config{Azure: cfg}, identity.Sources{ServiceAccounts: identitytest.Everyone{
 			"azure.workload.identity/client-id":                        "c",
 			"azure.workload.identity/service-account-token-expiration": expiration,
-		}}), object)
+		}}), identitytest.Request(object))
 	})
 }

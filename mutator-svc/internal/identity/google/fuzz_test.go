@@ -8,6 +8,7 @@ import (
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity/google"
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity/identitytest"
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity/profile"
+	"github.com/gatefold/gatefold/sdk/sdktest"
 )
 
 func FuzzPatchApplies(f *testing.F) {
@@ -27,10 +28,10 @@ func FuzzPatchApplies(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, object []byte, mode, email string) {
 		cfg := identity.Config{Google: &google.Config{Policies: profile.Policies{InvalidValue: profile.Warn}}}
-		identitytest.Settles(t, identitytest.New(t, cfg, identity.Sources{ServiceAccounts: identitytest.Everyone{
+		sdktest.Settles(t, identitytest.New(t, cfg, identity.Sources{ServiceAccounts: identitytest.Everyone{
 			"cloud.google.com/workload-identity-provider": "projects/1/locations/global/workloadIdentityPools/pool/providers/cluster",
 			"cloud.google.com/service-account-email":      email,
 			"cloud.google.com/injection-mode":             mode,
-		}}), object)
+		}}), identitytest.Request(object))
 	})
 }

@@ -1,19 +1,13 @@
 package identitytest
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
-	"go.yaml.in/yaml/v3"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	kubeyaml "sigs.k8s.io/yaml"
@@ -52,41 +46,7 @@ type container struct {
 
 // Cases runs the cases of testdata/cases for the profile of this name.
 func Cases(t *testing.T, profile string) {
-	files, err := filepath.Glob("testdata/cases/*.yaml")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no cases: %v", err)
-	}
-	for _, file := range files {
-		for _, tc := range readCases(t, file) {
-			t.Run(strings.TrimSuffix(filepath.Base(file), ".yaml")+"/"+tc.Name, func(t *testing.T) { tc.run(t, profile) })
-		}
-	}
-}
-
-func readCases(t *testing.T, file string) []testCase {
-	t.Helper()
-	data, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var cases []testCase
-	for decoder := yaml.NewDecoder(bytes.NewReader(data)); ; {
-		var document any
-		if err := decoder.Decode(&document); errors.Is(err, io.EOF) {
-			return cases
-		} else if err != nil {
-			t.Fatalf("%s: %v", file, err)
-		}
-		text, err := yaml.Marshal(document)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var tc testCase
-		if err := kubeyaml.UnmarshalStrict(text, &tc); err != nil {
-			t.Fatalf("%s: %v in\n%s", file, err, text)
-		}
-		cases = append(cases, tc)
-	}
+	sdktest.Cases(t, "testdata/cases/*.yaml", func(t *testing.T, tc testCase) { tc.run(t, profile) })
 }
 
 // decodeConfig returns the configuration in which only this profile is configured, by what was decoded from

@@ -123,28 +123,6 @@ func Request(pod []byte) *sdk.Request {
 	}}
 }
 
-// Settles sees that, whatever the object looks like, there is an answer or an error, and that what comes
-// back applies: a patch that does not would fail the pod whatever the failure policy. What it makes needs
-// no second pass.
-func Settles(t testing.TB, mutator sdk.Mutator, object []byte) {
-	t.Helper()
-	for range 2 {
-		mutation, err := mutator.Mutate(t.Context(), Request(object))
-		if err != nil || mutation == nil || mutation.Denial != nil {
-			return
-		}
-		operations, err := mutation.Patch.Operations()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(operations) == 0 {
-			return
-		}
-		object = sdktest.Apply(t, object, operations)
-	}
-	t.Errorf("a second pass changed the pod again: %s", object)
-}
-
 // Everyone finds a ServiceAccount with these annotations for whoever asks.
 type Everyone map[string]string
 

@@ -8,6 +8,7 @@ import (
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity/identitytest"
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity/profile"
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity/tokens"
+	"github.com/gatefold/gatefold/sdk/sdktest"
 )
 
 func FuzzPatchApplies(f *testing.F) {
@@ -32,10 +33,10 @@ func FuzzPatchApplies(f *testing.F) {
 	f.Fuzz(func(t *testing.T, object []byte, key, text string) {
 		cfg := identity.Config{Tokens: &tokens.Config{}}
 		cfg.Tokens.InvalidValue = profile.Warn // so that what is right beside what is wrong is given
-		identitytest.Settles(t, identitytest.New(t, cfg, identity.Sources{ServiceAccounts: identitytest.Everyone{
+		sdktest.Settles(t, identitytest.New(t, cfg, identity.Sources{ServiceAccounts: identitytest.Everyone{
 			"identity.gatefold.dev/vault.audience": "vault",
 			"identity.gatefold.dev/vault.env":      "VAULT_TOKEN_FILE",
 			"identity.gatefold.dev/" + key:         text,
-		}}), object)
+		}}), identitytest.Request(object))
 	})
 }
