@@ -79,9 +79,11 @@ func (p *Patch) append(op admissionv1.PatchOp, pointer string, value any) {
 // Pointer("metadata", "labels", "app.kubernetes.io/name") is "/metadata/labels/app.kubernetes.io~1name".
 func Pointer(tokens ...string) string {
 	var b strings.Builder
+	const most = 100 // of most pointers
+	b.Grow(most)
 	for _, t := range tokens {
 		b.WriteByte('/')
-		b.WriteString(pointerEscaper.Replace(t))
+		_, _ = pointerEscaper.WriteString(&b, t) // a Builder takes everything
 	}
 	return b.String()
 }

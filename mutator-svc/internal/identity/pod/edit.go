@@ -104,7 +104,7 @@ func (c *Container) Is(name string) bool { return string(c.name) == name }
 // HasAnyEnv tells whether the container sets one of these variables by itself, to whatever value. What
 // envFrom would bring is not known here.
 func (c *Container) HasAnyEnv(vars ...Element) bool {
-	return slices.ContainsFunc(vars, func(v Element) bool { return c.HasEnv(string(v.name)) })
+	return slices.ContainsFunc(vars, func(v Element) bool { return c.env.same(v) >= 0 })
 }
 
 // HasEnv tells whether the container sets this variable by itself.

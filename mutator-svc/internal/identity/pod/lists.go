@@ -82,6 +82,11 @@ func (p place) pointer(suffix string) string {
 	return p.list + "/" + strconv.Itoa(p.index) + p.part + suffix
 }
 
+// same returns the index of the first element of e's name, or -1.
+func (l *list) same(e Element) int {
+	return slices.IndexFunc(l.items, func(it item) bool { return bytes.Equal(it.name, e.name) })
+}
+
 // prepend makes e the first element.
 func (l *list) prepend(patch *sdk.Patch, at place, e Element) {
 	// ".../0" exists as a place to insert only where there is a list; a patch that does not apply would
@@ -115,7 +120,7 @@ func (l *list) append(patch *sdk.Patch, at place, add ...Element) {
 
 // set puts e in the place of the first element of its name, or after all.
 func (l *list) set(patch *sdk.Patch, at place, e Element) {
-	i := slices.IndexFunc(l.items, func(it item) bool { return bytes.Equal(it.name, e.name) })
+	i := l.same(e)
 	if i < 0 {
 		l.append(patch, at, e)
 		return

@@ -63,11 +63,11 @@ func (p *Pod) set(patch *sdk.Patch, in *texts, field, key, value string) {
 	if now, ok := in.get(key); ok && now == value {
 		return
 	}
-	switch entry := map[string]string{key: value}; {
+	switch {
 	case !p.metadata:
-		patch.Add("/metadata", map[string]any{field: entry})
+		patch.Add("/metadata", map[string]any{field: map[string]string{key: value}})
 	case !in.present:
-		patch.Add("/metadata/"+field, entry)
+		patch.Add("/metadata/"+field, map[string]string{key: value})
 	default:
 		patch.Add(sdk.Pointer("metadata", field, key), value) // sets, also where there is one
 	}

@@ -8,7 +8,7 @@ import (
 
 // Names are containers that are to be left alone. The empty name is that of containers without one.
 type Names struct {
-	list []string // each once
+	list []string // each once, and none that is empty
 	set  map[string]bool
 }
 
@@ -16,10 +16,10 @@ type Names struct {
 func NewNames(list []string) Names {
 	n := Names{set: make(map[string]bool, len(list))}
 	for _, name := range list {
-		if !n.set[name] {
-			n.set[name] = true
+		if name != "" && !n.set[name] {
 			n.list = append(n.list, name)
 		}
+		n.set[name] = true
 	}
 	return n
 }
@@ -45,7 +45,7 @@ func (n Names) NoteUnknown(a *Answer, policy Policy, key string, p *pod.Pod) {
 	}
 	known, unknown := p.ContainerNames(), 0
 	for _, name := range n.list {
-		if name == "" || known[name] {
+		if known[name] {
 			continue
 		}
 		if unknown++; unknown <= few {
