@@ -104,7 +104,7 @@ Exit codes:
 	f := cmd.Flags()
 	f.StringVar(&c.config, "config", defaultConfig, "the configuration of the gate and its services")
 	f.StringVarP(&c.output, "output", "o", "diff", "diff, yaml, json or patch")
-	f.BoolVarP(&c.verbose, "verbose", "v", false, "also show the services' log, and which mutators were asked again, on standard error")
+	f.BoolVarP(&c.verbose, "verbose", "v", false, "also show the services' whole log, not only errors, and which mutators were asked again, on standard error")
 	colorFlag(cmd, &c.color)
 	complete(cmd, "output", "diff", "yaml", "json", "patch")
 	return cmd
@@ -187,11 +187,14 @@ func (c *reviewCommand) reviewAll(ctx context.Context, reviewer *review.Reviewer
 	return verdicts, nil
 }
 
-// telemetry shows the log when it is wanted. Traces and metrics of a review are nobody's business.
+// telemetry shows the log when it is wanted, and what is an error in any case: a ConfigMap that cannot be read
+// concerns no object in particular. Traces and metrics of a review are nobody's business.
 func (c *reviewCommand) telemetry(ctx context.Context) (*telemetry.Telemetry, error) {
-	discard := telemetry.Discard()
+	tel := telemetry.Discard()
+	options := &slog.HandlerOptions{Level: slog.LevelError}
 	if c.verbose {
-		discard.Logger = slog.New(slog.NewTextHandler(c.Err, nil))
+		options.Level = slog.LevelInfo
 	}
-	return discard, ctx.Err()
+	tel.Logger = slog.New(slog.NewTextHandler(c.Err, options))
+	return tel, ctx.Err()
 }

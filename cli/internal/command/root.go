@@ -62,7 +62,7 @@ func ended(err error) error {
 	if _, ok := errors.AsType[*exit.Error](err); ok {
 		return err
 	}
-	if _, ok := errors.AsType[config.Problems](err); ok {
+	if _, ok := errors.AsType[config.Problems](err); ok || errors.Is(err, config.ErrUnusable) {
 		return exit.UsageError(err)
 	}
 	return &exit.Error{Code: exit.Failure, Err: err}
