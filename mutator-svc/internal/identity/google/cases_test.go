@@ -57,6 +57,8 @@ func TestValidateRefuses(t *testing.T) {
 		"a file mode in decimal":          {`{"tokenFileMode":"288"}`, "google.tokenFileMode"},
 		"a file mode with more than bits": {`{"tokenFileMode":"1440"}`, "google.tokenFileMode"},
 		"a file mode of letters":          {`{"tokenFileMode":"r--r--"}`, "google.tokenFileMode"},
+		"octal digits without quotes":     {`{"tokenFileMode":440}`, "google.tokenFileMode"},
+		"a mode with a fraction":          {`{"tokenFileMode":4.5}`, "google.tokenFileMode"},
 		"a request above the limit":       {`{"setupResources":{"requests":{"cpu":"2"},"limits":{"cpu":"1500m"}}}`, "google.setupResources.requests.cpu"},
 		"a negative limit":                {`{"setupResources":{"limits":{"memory":"-1"}}}`, "google.setupResources.limits.memory"},
 		"claims":                          {`{"setupResources":{"claims":[{"name":"gpu"}]}}`, "google.setupResources.claims"},
@@ -73,6 +75,16 @@ func TestValidateRefuses(t *testing.T) {
 				t.Errorf("Validate = %v, want one error about %s", errs, tc.field)
 			}
 		})
+	}
+}
+
+// YAML makes a number of 0444 without quotes, and 292 is what Kubernetes' own fields would have.
+func TestFileModesWithoutQuotes(t *testing.T) {
+	for number, want := range map[string]google.FileMode{"292": "0444", "288": "0440", "384": "0600"} {
+		var got google.FileMode
+		if err := json.Unmarshal([]byte(number), &got); err != nil || got != want {
+			t.Errorf("%s is %s, %v, want %s", number, got, err, want)
+		}
 	}
 }
 

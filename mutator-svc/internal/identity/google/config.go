@@ -1,9 +1,12 @@
 package google
 
 import (
+	"encoding/json"
+	"fmt"
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -30,6 +33,24 @@ const (
 	Direct Mode = "direct"
 )
 
+// FileMode is a file's mode in octal digits, such as "0440".
+type FileMode string
+
+// UnmarshalJSON also takes the number that YAML makes of octal digits without quotes, unless it could be meant
+// as octal digits itself.
+func (m *FileMode) UnmarshalJSON(data []byte) error {
+	if len(data) > 0 && data[0] == '"' || string(data) == "null" {
+		return json.Unmarshal(data, (*string)(m))
+	}
+	number, err := strconv.ParseUint(string(data), 10, 31)
+	if err != nil || fileMode.MatchString(string(data)) {
+		*m = FileMode(data) + " without quotes" // for Validate to refuse
+		return nil
+	}
+	*m = FileMode(fmt.Sprintf("%04o", number))
+	return nil
+}
+
 // Config is how Google Cloud identities are given to pods. The defaults are those of the
 // gcp-workload-identity-federation-webhook of pfnet-research at the version that this profile follows.
 type Config struct {
@@ -53,7 +74,7 @@ type Config struct {
 	GcloudImage string `json:"gcloudImage,omitempty"`
 	// TokenFileMode is the mode of the files with the token and the configuration of the credentials,
 	// in octal digits. Default: "0440". With "0444" also who is on the node can read them.
-	TokenFileMode string `json:"tokenFileMode,omitempty"`
+	TokenFileMode FileMode `json:"tokenFileMode,omitempty"`
 	// SetupResources are the resources of the init container. Absent: it has none of its own.
 	SetupResources *corev1.ResourceRequirements `json:"setupResources,omitempty"`
 	// Policies are by default Warn for a missing ServiceAccount and Deny for values. With Allow and
@@ -92,7 +113,7 @@ func (c *Config) Validate(at *field.Path) field.ErrorList {
 	if strings.TrimSpace(c.GcloudImage) != c.GcloudImage {
 		errs = append(errs, field.Invalid(at.Child("gcloudImage"), c.GcloudImage, "write the image without blanks around it"))
 	}
-	if !fileMode.MatchString(c.TokenFileMode) {
+	if !fileMode.MatchString(string(c.TokenFileMode)) {
 		errs = append(errs, field.Invalid(at.Child("tokenFileMode"), c.TokenFileMode,
 			`write a file's mode in octal digits and in quotes, such as "0440"`))
 	}

@@ -29,7 +29,7 @@ type Profile struct {
 
 // New returns a Profile. cfg has its defaults and is valid.
 func New(cfg Config) (*Profile, error) {
-	fileMode, err := strconv.ParseInt(cfg.TokenFileMode, 8, 32)
+	fileMode, err := strconv.ParseInt(string(cfg.TokenFileMode), 8, 32)
 	if err != nil {
 		return nil, fmt.Errorf("tokenFileMode: %w", err)
 	}
