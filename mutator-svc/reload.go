@@ -3,10 +3,13 @@ package mutatorsvc
 import (
 	"context"
 	"errors"
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
 	"sync/atomic"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/gatefold/gatefold/sdk"
 
@@ -18,6 +21,7 @@ import (
 type handlers struct {
 	file     string           // empty: the configuration was given
 	config   *Config          // as the service was started
+	inForce  *Config          // the last one that was good; only reload uses it
 	from     identity.Sources // zero where identity is not served
 	mutators map[string]*replaceable
 }
@@ -32,7 +36,7 @@ func (r *replaceable) Mutate(ctx context.Context, req *sdk.Request) (*sdk.Mutati
 
 // newHandlers returns the mutators of cfg.
 func newHandlers(file string, cfg *Config, from identity.Sources) (*handlers, error) {
-	h := &handlers{file: file, config: cfg, from: from, mutators: map[string]*replaceable{}}
+	h := &handlers{file: file, config: cfg, inForce: cfg, from: from, mutators: map[string]*replaceable{}}
 	for _, name := range cfg.Mutators {
 		h.mutators[name] = &replaceable{}
 	}
@@ -80,13 +84,36 @@ func (h *handlers) reload(_ context.Context, watch func(paths ...string)) (resta
 	if err != nil {
 		return "", err
 	}
-	watch(cfg.Identity.Files()...)
-	changes := cfg.Identity.Confine(&h.config.Identity, h.config.Identity.Watched())
+	var changes []string
+	if _, served := h.mutators[Identity]; served {
+		watch(cfg.Identity.Files()...)
+		if changes, err = h.confine(cfg); err != nil {
+			return "", err
+		}
+	}
 	if err := h.use(cfg); err != nil {
 		return "", err
 	}
+	h.inForce = cfg
 	if !reflect.DeepEqual(cfg.Listen, h.config.Listen) || cfg.Admin != h.config.Admin || !slices.Equal(cfg.Mutators, h.config.Mutators) {
 		changes = append(changes, "listen, admin or mutators")
 	}
 	return strings.Join(changes, ", "), nil
+}
+
+// confine makes cfg do with what has been watched since the start. The fields where it had to are returned; an
+// error means that it cannot be used so.
+func (h *handlers) confine(cfg *Config) (fields []string, err error) {
+	fields = cfg.Identity.Confine(&h.inForce.Identity, h.config.Identity.Watched())
+	if len(fields) == 0 {
+		return nil, nil
+	}
+	if cfg.Identity.Empty() {
+		return nil, fmt.Errorf("no profile is left without %s, which takes a start of the program", strings.Join(fields, ", "))
+	}
+	// What was kept of the configuration in force may clash with what is new.
+	if errs := cfg.Identity.Validate(field.NewPath("identity")); len(errs) > 0 {
+		return nil, fmt.Errorf("%s takes a start of the program, and without that: %w", strings.Join(fields, ", "), errs.ToAggregate())
+	}
+	return fields, nil
 }

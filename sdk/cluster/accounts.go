@@ -44,8 +44,9 @@ type accounts struct {
 // annotation is an annotation of a ServiceAccount, and its next one: for the one or two that most have, if
 // any, a map takes seven times as much.
 type annotation struct {
-	key, value string
-	next       *annotation
+	key   unique.Handle[string] // there are few of them
+	value string
+	next  *annotation
 }
 
 // account is a ServiceAccount on its way into accounts.
@@ -115,7 +116,7 @@ func (a *accounts) annotations(sa *corev1.ServiceAccount) *annotation {
 	var first *annotation
 	for key, value := range sa.Annotations {
 		if a.keep == nil || a.keep(key) {
-			first = &annotation{unique.Make(key).Value(), value, first}
+			first = &annotation{unique.Make(key), value, first}
 		}
 	}
 	return first
@@ -127,7 +128,7 @@ func keyOf(namespace, name string) string { return cache.NewObjectName(namespace
 func object(namespace, name string, annotations *annotation) *corev1.ServiceAccount {
 	sa := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
 	for a := annotations; a != nil; a = a.next {
-		metav1.SetMetaDataAnnotation(&sa.ObjectMeta, a.key, a.value)
+		metav1.SetMetaDataAnnotation(&sa.ObjectMeta, a.key.Value(), a.value)
 	}
 	return sa
 }

@@ -131,6 +131,9 @@ func (r *reader) mapping(n *yaml.Node, s shape, path string, depth int) any {
 			}
 			elem = t
 		}
+		if e.hides && e.value.ShortTag() == "!!null" {
+			continue // the way to undo what a merge key brings
+		}
 		out[e.name] = r.value(e.value, elem, at, depth+1)
 	}
 	return out
@@ -139,6 +142,7 @@ func (r *reader) mapping(n *yaml.Node, s shape, path string, depth int) any {
 type entry struct {
 	name       string
 	key, value *yaml.Node
+	hides      bool // whether it takes the place of one that a merge key brings
 }
 
 // entries lists a mapping's own entries and then those of its merge keys that it does not set itself.
@@ -156,8 +160,11 @@ func (r *reader) entries(n *yaml.Node, path string, depth int) []entry {
 			r.report(key, child(path, key.Value, false), "a second %s, the first is at line %d; keep one of them", key.Value, lines[key.Value])
 		default:
 			lines[key.Value] = key.Line
-			own = append(own, entry{key.Value, key, value})
+			own = append(own, entry{name: key.Value, key: key, value: value})
 		}
+	}
+	for i := range own {
+		own[i].hides = slices.ContainsFunc(merged, func(e entry) bool { return e.name == own[i].name })
 	}
 	for _, e := range merged {
 		if lines[e.name] == 0 { // the first to set a key wins

@@ -115,7 +115,6 @@ func TestParse(t *testing.T) {
 			},
 			{
 				Name: "labels", Endpoint: "dns:///labels:9443", TimeoutSeconds: &timeout, Required: true,
-				TLS:   &config.ClientTLS{Mode: config.None},
 				Rules: []admissionregistrationv1.RuleWithOperations{rule},
 			},
 		},

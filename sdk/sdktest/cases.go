@@ -14,8 +14,8 @@ import (
 )
 
 // Cases calls run for each YAML document in the files that match pattern, decoded into a T by its JSON tags, as
-// a test of its own. Documents have a name beside T's fields, if it is not one of these. A field that T does not
-// have fails the test, and so does a pattern that matches nothing.
+// a test of its own, called by the document's name: T has a field for it. A field that T does not have fails the
+// test, and so does a document that is empty, or a pattern that matches nothing.
 func Cases[T any](t *testing.T, pattern string, run func(t *testing.T, tc T)) {
 	t.Helper()
 	files, err := filepath.Glob(pattern)
@@ -34,6 +34,9 @@ func Cases[T any](t *testing.T, pattern string, run func(t *testing.T, tc T)) {
 				break
 			} else if err != nil {
 				t.Fatalf("%s: %v", file, err)
+			}
+			if document == nil {
+				t.Fatalf("%s has an empty document", file)
 			}
 			text, err := yaml.Marshal(document)
 			if err != nil {

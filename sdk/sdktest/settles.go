@@ -15,9 +15,16 @@ func Settles(tb testing.TB, mutator sdk.Mutator, req *sdk.Request) {
 	tb.Helper()
 	again := *req
 	again.AdmissionRequest = proto.CloneOf(req.AdmissionRequest)
-	for range 2 {
+	for pass := range 2 {
 		mutation, err := mutator.Mutate(tb.Context(), &again)
-		if err != nil || mutation == nil || mutation.Denial != nil {
+		switch {
+		case pass > 0 && err != nil:
+			tb.Fatalf("a second pass fails: %v", err)
+		case err != nil || mutation == nil:
+			return
+		case pass > 0 && mutation.Denial != nil:
+			tb.Fatalf("a second pass is denied: %s", mutation.Denial.GetMessage())
+		case mutation.Denial != nil:
 			return
 		}
 		operations, err := mutation.Patch.Operations()

@@ -95,8 +95,9 @@ func (l *Lookup) await(ctx context.Context, namespace, name string, grace time.D
 		select {
 		case result := <-flight:
 			got, _ := result.Val.(answer) // it is one: see above
-			if apierrors.IsNotFound(got.err) && got.asked.Before(came) {
-				// The ServiceAccount may have been made after that question, and before this one.
+			if apierrors.IsNotFound(got.err) && (got.asked.Before(came) || time.Since(came) < grace) {
+				// The ServiceAccount may have been made after that question, and before this one. Or whoever
+				// began had less time.
 				continue
 			}
 			return got.sa, got.err

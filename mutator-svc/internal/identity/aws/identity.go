@@ -82,6 +82,9 @@ func (p *Profile) find(req *profile.Request, out *profile.Answer) (*identity, er
 		return p.webIdentity(p.role(mapped.RoleARN, "roles' ConfigMap", out), mapped.Audience, mapped.settings(p.cfg)), nil
 	case mapped != nil:
 		p.noRole(mapped, req.ServiceAccount, out)
+		if !found && p.cfg.MissingServiceAccount == profile.Deny { // otherwise one of the two is enough
+			out.Missing(profile.Deny, req.ServiceAccount, "AWS identity")
+		}
 	case !found:
 		out.Missing(p.cfg.MissingServiceAccount, req.ServiceAccount, "AWS identity")
 	}

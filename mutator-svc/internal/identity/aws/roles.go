@@ -140,7 +140,11 @@ func (r *Roles) parse(configMap *corev1.ConfigMap) *snapshot {
 	}
 	entries := map[string]json.RawMessage{}
 	if text := configMap.Data["config"]; text != "" {
-		if err := json.Unmarshal([]byte(text), &entries); err != nil {
+		err := json.Unmarshal([]byte(text), &entries)
+		if err == nil && entries == nil {
+			err = errors.New("it is null")
+		}
+		if err != nil {
 			problem := explain(err, []byte(text))
 			if was := r.current.Load(); was != nil && len(was.exact)+len(was.patterns) > 0 {
 				now.exact, now.patterns = was.exact, was.patterns

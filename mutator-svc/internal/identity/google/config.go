@@ -42,12 +42,11 @@ func (m *FileMode) UnmarshalJSON(data []byte) error {
 	if len(data) > 0 && data[0] == '"' || string(data) == "null" {
 		return json.Unmarshal(data, (*string)(m))
 	}
-	number, err := strconv.ParseUint(string(data), 10, 31)
-	if err != nil || fileMode.MatchString(string(data)) {
+	if number, err := strconv.ParseUint(string(data), 10, 31); err == nil && !fileMode.Match(data) {
+		*m = FileMode(fmt.Sprintf("%04o", number))
+	} else {
 		*m = FileMode(data) + " without quotes" // for Validate to refuse
-		return nil
 	}
-	*m = FileMode(fmt.Sprintf("%04o", number))
 	return nil
 }
 
