@@ -166,6 +166,7 @@ func TestRolesFollowTheConfigMap(t *testing.T) {
 		{"it comes", func() { source.set(`{"default/reader":{"RoleARN":"` + role + `r"}}`) }, `r "" 86400`, []string{"roles in force", "service_accounts=1"}},
 		{"nothing changes", func() {}, `r "" 86400`, nil},
 		{"it breaks", func() { source.set("{\n\"default/reader\":") }, `r "" 86400`, []string{"level=ERROR", "config_map=eks/pod-identity-webhook", "the last good ones stay in force", "line 2: unexpected end of JSON input"}},
+		{"it is null", func() { source.set("null") }, `r "" 86400`, []string{"the last good ones stay in force", "it is null"}},
 		{"it breaks in another way", func() { source.set("[]") }, `r "" 86400`, []string{"the last good ones stay in force", "line 1: it is a list, want an object"}},
 		{"it cannot be read", func() { source.err = errors.New("forbidden") }, `r "" 86400`, nil},
 		{"it can be read again", func() { source.err = nil }, `r "" 86400`, nil},
