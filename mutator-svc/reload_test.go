@@ -19,6 +19,7 @@ labels: {rules: [{set: {labels: {mutate: %s}}}]}
 `, identity, label)
 	}
 	s := start(t, config("{tokens: {}}", "one"), fromObjects)
+	eventually(t, "the start", func() bool { return s.label(t) == "one" })
 	const reader = "arn:aws:iam::111122223333:role/reader"
 	for _, step := range []struct {
 		what, identity, label string
