@@ -34,7 +34,7 @@ func newKind(volume, mountPath, tokenPath, variable string) *kind {
 	file := path.Join(mountPath, tokenPath)
 	return &kind{
 		tokenFile:        pod.Variable(variable, file),
-		tokenFileWindows: pod.Variable(variable, windowsPath(file)),
+		tokenFileWindows: pod.Variable(variable, pod.WindowsPath(file)),
 		mount:            pod.Mount(corev1.VolumeMount{Name: volume, ReadOnly: true, MountPath: mountPath}),
 		volume:           volume, tokenPath: tokenPath,
 	}

@@ -122,5 +122,3 @@ func (p *Profile) role(text, owner string, out *profile.Answer) string {
 	}
 	return text
 }
-
-func windowsPath(unix string) string { return "C:" + strings.ReplaceAll(unix, "/", `\`) }

@@ -6,6 +6,7 @@ package pod
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -149,6 +150,15 @@ func (p *Pod) OnWindows() bool {
 		}
 	}
 	return false
+}
+
+// WindowsPath is an absolute path in Unix style as programs on Windows need it, on the drive C unless it has one.
+// Mounts stay in Unix style: kubelet on Windows converts them.
+func WindowsPath(unix string) string {
+	if !strings.Contains(unix, ":") {
+		unix = "C:" + unix
+	}
+	return strings.ReplaceAll(unix, "/", `\`)
 }
 
 // Label returns the value of one of the pod's labels.

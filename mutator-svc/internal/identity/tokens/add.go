@@ -3,7 +3,6 @@ package tokens
 import (
 	"path"
 	"slices"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -124,8 +123,5 @@ func (f files) path(mountPath, file string) string {
 	if !f.windows {
 		return whole
 	}
-	if !strings.Contains(whole, ":") {
-		whole = "C:" + whole
-	}
-	return strings.ReplaceAll(whole, "/", `\`)
+	return pod.WindowsPath(whole)
 }
