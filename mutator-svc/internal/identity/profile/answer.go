@@ -84,6 +84,10 @@ func middled(text string, limit int) string {
 	if len(text) <= limit {
 		return text
 	}
+	// What is no character, and may come as it is, has no beginning to cut at.
+	if text = strings.ToValidUTF8(text, "\uFFFD"); len(text) <= limit {
+		return text
+	}
 	half := (limit - len("…")) / 2
 	left, right := half, len(text)-half
 	for !utf8.RuneStart(text[left]) {
