@@ -14,9 +14,6 @@ import (
 )
 
 const (
-	// minTokenExpiration is the shortest life, in seconds, that kube-apiserver gives a projected token
-	// (pod validation, core/v1 ServiceAccountTokenProjection.expirationSeconds).
-	minTokenExpiration = 600
 	// defaultTokenExpiration is the life of a token that nobody has asked for, in seconds.
 	defaultTokenExpiration = 86400
 	// defaultGracePeriod is what the reference's README suggests, and some: an informer lags by
@@ -105,7 +102,7 @@ func (c *Config) SetDefaults() {
 	if c.TokenExpirationSeconds == nil {
 		c.TokenExpirationSeconds = new(int64(defaultTokenExpiration))
 	}
-	c.TokenExpirationSeconds = new(max(*c.TokenExpirationSeconds, minTokenExpiration))
+	c.TokenExpirationSeconds = new(max(*c.TokenExpirationSeconds, profile.MinExpiration))
 	if c.ComposeRoleARN != nil {
 		profile.SetDefault(&c.ComposeRoleARN.Partition, "aws")
 	}

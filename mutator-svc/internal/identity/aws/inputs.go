@@ -67,9 +67,7 @@ func (p *Profile) ofServiceAccount(annotations map[string]string, out *profile.A
 	if text, ok := annotations[p.keys.expiration]; ok {
 		p.readExpiration(&s, serviceAccount, text, out)
 	}
-	if _, ok := annotations[p.keys.skip]; ok {
-		out.Note(p.cfg.InvalidValue, "skip-containers of the ServiceAccount is not read; put it on the pod")
-	}
+	profile.NoteMisplaced(out, p.cfg.InvalidValue, annotations, p.keys.skip)
 	return s
 }
 
@@ -79,10 +77,10 @@ func (p *Profile) readExpiration(s *settings, owner, text string, out *profile.A
 	case err != nil:
 		out.Invalid(p.cfg.InvalidValue, profile.Invalid{Annotation: p.keys.expiration, Value: text, Owner: owner, Want: "a number of seconds", Instead: "ignored"})
 		return
-	case seconds < minTokenExpiration:
-		out.Note(p.cfg.InvalidValue, "token-expiration %.22q of the %s is raised to %d, the shortest there is", text, owner, minTokenExpiration)
+	case seconds < profile.MinExpiration:
+		out.Note(p.cfg.InvalidValue, "token-expiration %.22q of the %s is raised to %d, the shortest there is", text, owner, profile.MinExpiration)
 	}
-	s.expiration = max(seconds, minTokenExpiration)
+	s.expiration = max(seconds, profile.MinExpiration)
 	out.NoteTooLong(p.cfg.InvalidValue, seconds)
 }
 

@@ -44,7 +44,7 @@ func (m *mapping) settings(cfg Config) settings {
 	if s.expiration == 0 {
 		s.expiration = *cfg.TokenExpirationSeconds
 	}
-	s.expiration = max(s.expiration, minTokenExpiration)
+	s.expiration = max(s.expiration, profile.MinExpiration)
 	return s
 }
 

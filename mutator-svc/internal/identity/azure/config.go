@@ -160,11 +160,8 @@ func (c *Config) Validate(at *field.Path) field.ErrorList {
 	errs = append(errs, oneOf(at.Child("layout"), c.Layout, Layout16, Layout15)...)
 	errs = append(errs, oneOf(at.Child("nativeSidecars"), c.NativeSidecars, NativeSidecarsTrue, NativeSidecarsFalse, NativeSidecarsAuto)...)
 	errs = append(errs, oneOf(at.Child("proxy", "logLevel"), c.Proxy.LogLevel, "info", "debug", "trace", "all")...)
-	for _, image := range []struct{ field, name string }{{"image", c.Proxy.Image}, {"initImage", c.Proxy.InitImage}} {
-		if strings.TrimSpace(image.name) != image.name {
-			errs = append(errs, field.Invalid(at.Child("proxy", image.field), image.name, "write the image without blanks around it"))
-		}
-	}
+	errs = append(errs, profile.CheckImage(c.Proxy.Image, at.Child("proxy", "image"))...)
+	errs = append(errs, profile.CheckImage(c.Proxy.InitImage, at.Child("proxy", "initImage"))...)
 	if c.TokenEndpoint != nil {
 		at := at.Child("tokenEndpoint")
 		if c.Layout == Layout15 {

@@ -144,9 +144,7 @@ func (p *Profile) noteAccount(in inputs, account map[string]string, out *profile
 	if in.ownTenant && in.tenantID == "" {
 		out.Note(p.cfg.InvalidValue, "tenant-id is empty on the ServiceAccount; AZURE_TENANT_ID is not injected")
 	}
-	if _, ok := account[annotationSkip]; ok {
-		out.Note(p.cfg.InvalidValue, "skip-containers of the ServiceAccount is not read; put it on the pod")
-	}
+	profile.NoteMisplaced(out, p.cfg.InvalidValue, account, annotationSkip)
 }
 
 // readSkip returns the containers to leave alone.

@@ -7,7 +7,6 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -109,9 +108,7 @@ func (c *Config) Validate(at *field.Path) field.ErrorList {
 	if !c.DefaultMode.known() {
 		errs = append(errs, field.NotSupported(at.Child("defaultMode"), c.DefaultMode, []Mode{Gcloud, Direct}))
 	}
-	if strings.TrimSpace(c.GcloudImage) != c.GcloudImage {
-		errs = append(errs, field.Invalid(at.Child("gcloudImage"), c.GcloudImage, "write the image without blanks around it"))
-	}
+	errs = append(errs, profile.CheckImage(c.GcloudImage, at.Child("gcloudImage"))...)
 	if !fileMode.MatchString(string(c.TokenFileMode)) {
 		errs = append(errs, field.Invalid(at.Child("tokenFileMode"), c.TokenFileMode,
 			`write a file's mode in octal digits and in quotes, such as "0440"`))

@@ -94,9 +94,7 @@ func (p *Profile) ofServiceAccount(annotations map[string]string, out *profile.A
 	if ok = p.readAccount(&s, annotations, out); !ok {
 		return s, false
 	}
-	if _, ok := annotations[p.keys.skip]; ok {
-		out.Note(p.cfg.InvalidValue, "%s of the ServiceAccount is not read; put it on the pod", annotationSkip)
-	}
+	profile.NoteMisplaced(out, p.cfg.InvalidValue, annotations, p.keys.skip)
 	return s, true
 }
 

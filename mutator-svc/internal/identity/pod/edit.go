@@ -107,9 +107,6 @@ func (c *Container) HasAnyEnv(vars ...Element) bool {
 	return slices.ContainsFunc(vars, func(v Element) bool { return c.env.same(v) >= 0 })
 }
 
-// HasEnv tells whether the container sets this variable by itself.
-func (c *Container) HasEnv(name string) bool { return c.env.find(name) >= 0 }
-
 // AppendEnv adds variables after those that the container has, in this order.
 func (c *Container) AppendEnv(patch *sdk.Patch, vars ...Element) {
 	c.env.append(patch, c.at("/env"), vars...)

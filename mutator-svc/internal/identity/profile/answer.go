@@ -74,10 +74,13 @@ func (a *Answer) Invalid(policy Policy, v Invalid) {
 	rest := fmt.Sprintf("%q of the %s is not %s; %s", middled(v.Value, 24), v.Owner, v.Want, v.Instead)
 	key := v.Annotation
 	if len(key)+len(" ")+len(rest) > maxWarning {
-		_, key, _ = strings.Cut(key, "/")
+		key = shortKey(key)
 	}
 	a.Note(policy, "%s %s", key, rest)
 }
+
+// shortKey is an annotation's key without its prefix.
+func shortKey(key string) string { return key[strings.IndexByte(key, '/')+1:] }
 
 // middled leaves out the middle of a long text: what is wrong may be at its end.
 func middled(text string, limit int) string {

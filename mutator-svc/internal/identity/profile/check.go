@@ -8,9 +8,12 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// MaxExpiration is the longest life of a token, in seconds, that kube-apiserver accepts
+// The shortest and the longest life of a token, in seconds, that kube-apiserver accepts
 // (validateProjectionSources in pkg/apis/core/validation).
-const MaxExpiration = 1 << 32
+const (
+	MinExpiration = 600
+	MaxExpiration = 1 << 32
+)
 
 // SetDefault sets a field that was left out.
 func SetDefault[T comparable](field *T, value T) {
@@ -39,6 +42,14 @@ func CheckMountPath(mountPath string, at *field.Path) field.ErrorList {
 		return field.ErrorList{field.Invalid(at, mountPath, "write another folder; this one has the token for kube-apiserver")}
 	}
 	return nil
+}
+
+// CheckImage refuses an image that kube-apiserver would refuse in every pod.
+func CheckImage(image string, at *field.Path) field.ErrorList {
+	if strings.TrimSpace(image) == image {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(at, image, "write the image without blanks around it")}
 }
 
 // CheckExpiration refuses a life, in seconds, that kube-apiserver would refuse for being too long.

@@ -33,6 +33,14 @@ func SplitNames(text, separator string) Names {
 	return NewNames(names)
 }
 
+// NoteMisplaced says that the annotation of this key does nothing on a ServiceAccount, whose annotations these
+// are, where it has it.
+func NoteMisplaced(a *Answer, policy Policy, annotations map[string]string, key string) {
+	if _, ok := annotations[key]; ok {
+		a.Note(policy, "%s of the ServiceAccount is not read; put it on the pod", shortKey(key))
+	}
+}
+
 // Has tells whether c is among them.
 func (n Names) Has(c *pod.Container) bool { return len(n.set) > 0 && c.In(n.set) }
 

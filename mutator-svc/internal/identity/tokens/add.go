@@ -65,7 +65,7 @@ func (p *Profile) reportTaken(taken []*pod.Container, out *profile.Answer) {
 	c := taken[0]
 	other, _ := c.MountedAt(p.cfg.MountPath)
 	p.refuse(out, "container %q mounts volume %q at %s, where tokens go: mount it elsewhere, or name the container in %s",
-		c.Name(), other, p.cfg.MountPath, p.prefix+annotationSkip)
+		c.Name(), other, p.cfg.MountPath, p.skip)
 }
 
 // sources are the tokens as a projected volume has them.

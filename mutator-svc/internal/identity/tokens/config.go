@@ -11,10 +11,6 @@ import (
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity/profile"
 )
 
-// minExpiration is the shortest life that kube-apiserver accepts (validateProjectionSources in
-// pkg/apis/core/validation), in seconds.
-const minExpiration = 600
-
 const (
 	defaultExpiration = 3600 // kube-apiserver's own default, and that of TokenRequests
 	// defaultMaxExpiration is a day: kubelet renews every token after 24 hours at the latest, whatever its
@@ -81,12 +77,12 @@ func (c *Config) Validate(at *field.Path) (errs field.ErrorList) {
 	if problems := validation.IsDNS1123Label(c.VolumeName); len(problems) > 0 {
 		errs = append(errs, field.Invalid(at.Child("volumeName"), c.VolumeName, strings.Join(problems, "; ")))
 	}
-	if longest := *c.MaxExpirationSeconds; longest != 0 && (longest < minExpiration || longest > profile.MaxExpiration) {
+	if longest := *c.MaxExpirationSeconds; longest != 0 && (longest < profile.MinExpiration || longest > profile.MaxExpiration) {
 		errs = append(errs, field.Invalid(at.Child("maxExpirationSeconds"), longest,
-			fmt.Sprintf("write a number from %d to %d, or 0", minExpiration, profile.MaxExpiration)))
-	} else if seconds := *c.ExpirationSeconds; seconds < minExpiration || seconds > c.longest() {
+			fmt.Sprintf("write a number from %d to %d, or 0", profile.MinExpiration, profile.MaxExpiration)))
+	} else if seconds := *c.ExpirationSeconds; seconds < profile.MinExpiration || seconds > c.longest() {
 		errs = append(errs, field.Invalid(at.Child("expirationSeconds"), seconds,
-			fmt.Sprintf("write a number from %d to %d, which is the longest life that may be asked for", minExpiration, c.longest())))
+			fmt.Sprintf("write a number from %d to %d, which is the longest life that may be asked for", profile.MinExpiration, c.longest())))
 	}
 	for i, audience := range c.AllowedAudiences {
 		if audience == "" || strings.Contains(strings.TrimSuffix(audience, "*"), "*") {

@@ -42,7 +42,7 @@ type value struct{ text, owner string }
 // requests returns what the annotations of a pod, whose keys are without the prefix, and those of its
 // ServiceAccount ask for together, by name, the token without a name first. Most pods ask for nothing,
 // and for them this allocates nothing.
-func (p *Profile) requests(own, account map[string]string, out *profile.Answer) []request {
+func (p *Profile) requests(own, account map[string]string) []request {
 	var byName map[string]request
 	put := func(key string, v value) {
 		if byName == nil {
@@ -55,11 +55,7 @@ func (p *Profile) requests(own, account map[string]string, out *profile.Answer) 
 		byName[name].values[part] = v
 	}
 	for key, text := range account {
-		switch key, ours := strings.CutPrefix(key, p.prefix); {
-		case !ours:
-		case key == annotationSkip:
-			out.Note(p.cfg.InvalidValue, "skip-containers of the ServiceAccount is not read; put it on the pod")
-		default:
+		if key, ours := strings.CutPrefix(key, p.prefix); ours && key != annotationSkip {
 			put(key, value{text, "ServiceAccount"})
 		}
 	}

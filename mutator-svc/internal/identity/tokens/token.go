@@ -82,8 +82,8 @@ func (p *Profile) set(t *token, part, text string) (problem string) {
 		return p.badAudience(text)
 	case annotationExpiration:
 		seconds, err := strconv.ParseUint(text, 10, 63)
-		if t.expiration = int64(seconds); err != nil || t.expiration < minExpiration || t.expiration > p.cfg.longest() {
-			return fmt.Sprintf("is %.40q: write a whole number of seconds from %d to %d", text, minExpiration, p.cfg.longest())
+		if t.expiration = int64(seconds); err != nil || t.expiration < profile.MinExpiration || t.expiration > p.cfg.longest() {
+			return fmt.Sprintf("is %.40q: write a whole number of seconds from %d to %d", text, profile.MinExpiration, p.cfg.longest())
 		}
 	case annotationPath:
 		t.path = text

@@ -22,10 +22,14 @@ import (
 type Profile struct {
 	cfg    Config
 	prefix string // of annotations, with the slash
+	skip   string // the whole key of annotationSkip
 }
 
 // New returns a Profile. cfg has its defaults and is valid.
-func New(cfg Config) *Profile { return &Profile{cfg, cfg.AnnotationPrefix + "/"} }
+func New(cfg Config) *Profile {
+	prefix := cfg.AnnotationPrefix + "/"
+	return &Profile{cfg, prefix, prefix + annotationSkip}
+}
 
 // Inject adds to out what gives the pod the tokens that it, or its ServiceAccount, asks for. Mirror pods
 // have no ServiceAccount, and kube-apiserver refuses their tokens.
@@ -41,7 +45,8 @@ func (p *Profile) Inject(req *profile.Request, out *profile.Answer) error {
 	if !found {
 		p.reportMissing(req.ServiceAccount, own != nil, out)
 	}
-	tokens := p.read(p.requests(own, account, out), out)
+	profile.NoteMisplaced(out, p.cfg.InvalidValue, account, p.skip)
+	tokens := p.read(p.requests(own, account), out)
 	if len(tokens) == 0 || out.Denied() {
 		return nil
 	}
