@@ -8,7 +8,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 # The modules of go.work, in the order of their imports. Only `test` needs a control plane.
-PRODUCT := proto sdk gateway mutator-svc validator-svc cli
+PRODUCT := proto sdk policy gateway mutator-svc validator-svc cli
 MODULES := $(PRODUCT) test
 packages = $(patsubst %,./%/...,$(1))
 

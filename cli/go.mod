@@ -43,6 +43,7 @@ require (
 	github.com/felixge/httpsnoop v1.1.0 // indirect
 	github.com/fsnotify/fsnotify v1.9.0 // indirect
 	github.com/fxamacker/cbor/v2 v2.9.1 // indirect
+	github.com/gatefold/gatefold/policy v0.0.0 // indirect
 	github.com/go-logr/logr v1.4.4 // indirect
 	github.com/go-logr/stdr v1.2.2 // indirect
 	github.com/go-openapi/jsonpointer v1.0.1 // indirect
@@ -126,6 +127,7 @@ require (
 replace (
 	github.com/gatefold/gatefold/gateway => ../gateway
 	github.com/gatefold/gatefold/mutator-svc => ../mutator-svc
+	github.com/gatefold/gatefold/policy => ../policy
 	github.com/gatefold/gatefold/proto => ../proto
 	github.com/gatefold/gatefold/sdk => ../sdk
 	github.com/gatefold/gatefold/validator-svc => ../validator-svc

@@ -112,6 +112,7 @@ require (
 )
 
 replace (
+	github.com/gatefold/gatefold/policy => ../policy
 	github.com/gatefold/gatefold/proto => ../proto
 	github.com/gatefold/gatefold/sdk => ../sdk
 )

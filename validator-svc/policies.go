@@ -7,12 +7,13 @@ import (
 	"github.com/gatefold/gatefold/sdk"
 	"github.com/gatefold/gatefold/sdk/cluster"
 
-	"github.com/gatefold/gatefold/validator-svc/internal/policy"
+	"github.com/gatefold/gatefold/policy"
+	"github.com/gatefold/gatefold/policy/validating"
 )
 
 // policies is the validator "policy": it answers with the set of policies in force.
 type policies struct {
-	set     atomic.Pointer[policy.Set]
+	set     atomic.Pointer[validating.Set]
 	cluster *cluster.Cluster
 }
 

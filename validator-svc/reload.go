@@ -6,7 +6,7 @@ import (
 	"log/slog"
 	"reflect"
 
-	"github.com/gatefold/gatefold/validator-svc/internal/policy"
+	"github.com/gatefold/gatefold/policy/validating"
 )
 
 // loader puts the policies of the configuration in force.
@@ -19,7 +19,7 @@ type loader struct {
 
 // use loads the policies that cfg names and puts them in force, all of them or, with an error, none.
 func (l *loader) use(ctx context.Context, cfg *Config) error {
-	set, err := policy.Load(cfg.Policy.Paths)
+	set, err := validating.Load(cfg.Policy.Paths)
 	if err != nil {
 		return fmt.Errorf("loading policies: %w", err)
 	}

@@ -1,4 +1,4 @@
-package policy
+package spec
 
 import (
 	v1 "k8s.io/api/admissionregistration/v1"
@@ -8,18 +8,15 @@ import (
 // The defaults below are those of k8s.io/kubernetes pkg/apis/admissionregistration/v1/defaults.go, which
 // kube-apiserver applies when an object is stored and which no module exports.
 
-func setPolicyDefaults(p *v1.ValidatingAdmissionPolicy) {
-	if p.Spec.FailurePolicy == nil {
-		p.Spec.FailurePolicy = new(v1.Fail)
+// SetFailurePolicyDefault fills an absent failure policy.
+func SetFailurePolicyDefault(p **v1.FailurePolicyType) {
+	if *p == nil {
+		*p = new(v1.Fail)
 	}
-	setMatchDefaults(p.Spec.MatchConstraints)
 }
 
-func setBindingDefaults(b *v1.ValidatingAdmissionPolicyBinding) {
-	setMatchDefaults(b.Spec.MatchResources)
-}
-
-func setMatchDefaults(m *v1.MatchResources) {
+// SetMatchDefaults fills what was left out of m, which may be nil.
+func SetMatchDefaults(m *v1.MatchResources) {
 	if m == nil {
 		return
 	}

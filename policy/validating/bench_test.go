@@ -1,4 +1,4 @@
-package policy
+package validating
 
 import (
 	"encoding/json"
@@ -8,6 +8,8 @@ import (
 
 	reviewv1 "k8s.io/api/admission/v1"
 
+	"github.com/gatefold/gatefold/policy"
+	"github.com/gatefold/gatefold/policy/internal/policytest"
 	"github.com/gatefold/gatefold/sdk"
 )
 
@@ -22,7 +24,7 @@ func podRequest(t testing.TB) *sdk.Request {
 	if err := json.Unmarshal(data, &review); err != nil {
 		t.Fatal(err)
 	}
-	return requestOf(t, review.Request, nil)
+	return policytest.Request(t, review.Request, nil)
 }
 
 // BenchmarkValidate evaluates the three shipped policies on one pod, from its JSON to the verdict.
@@ -42,9 +44,9 @@ func BenchmarkValidate(b *testing.B) {
 
 // BenchmarkOtherPolicies is the price of policies that are about something else.
 func BenchmarkOtherPolicies(b *testing.B) {
-	var files []File
+	var files []policy.File
 	for i := range 100 {
-		files = append(files, File{Name: "policy.json", Data: fmt.Appendf(nil, `{"kind": "List", "apiVersion": "v1", "items": [
+		files = append(files, policy.File{Name: "policy.json", Data: fmt.Appendf(nil, `{"kind": "List", "apiVersion": "v1", "items": [
 			{"kind": "ValidatingAdmissionPolicy", "apiVersion": "admissionregistration.k8s.io/v1", "metadata": {"name": "p%d"}, "spec": {
 				"matchConstraints": {"resourceRules": [{"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["*"], "resources": ["deployments"]}]},
 				"validations": [{"expression": "true"}]}},

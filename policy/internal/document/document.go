@@ -1,89 +1,40 @@
-package policy
+// Package document reads the objects in files of YAML or JSON, and remembers where each field stands.
+package document
 
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 
 	yamlv3 "go.yaml.in/yaml/v3"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	kjson "sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
 
 	"github.com/gatefold/gatefold/sdk/config"
+
+	"github.com/gatefold/gatefold/policy"
 )
 
-// File is one file of policies, bindings and params: a stream of YAML documents, or JSON.
-type File struct {
-	// Name is the file's path; it stands in front of every problem.
-	Name string
-	// Data is the content.
-	Data []byte
+// Document is one object as it stands in a file.
+type Document struct {
+	// File is the file's path, and Line where the object begins in it.
+	File string
+	Line int
+	// Object is the object. It is not changed.
+	Object *unstructured.Unstructured
+
+	raw  []byte       // as JSON
+	node *yamlv3.Node // the same, with line numbers
 }
 
-// ReadFiles reads the files at paths. Of a folder it takes the *.yaml, *.yml and *.json directly in it, in
-// the order of their names, as kube-apiserver does with a manifest folder.
-func ReadFiles(paths []string) ([]File, error) {
-	var files []File
-	var errs []error
-	for _, path := range paths {
-		names, err := filesOf(path)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		for _, name := range names {
-			data, err := os.ReadFile(name)
-			if err != nil {
-				errs = append(errs, fmt.Errorf("reading policies: %w", err))
-				continue
-			}
-			files = append(files, File{Name: name, Data: data})
-		}
-	}
-	return files, errors.Join(errs...)
-}
-
-func filesOf(path string) ([]string, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, fmt.Errorf("reading policies: %w", err)
-	}
-	if !info.IsDir() {
-		return []string{path}, nil
-	}
-	entries, err := os.ReadDir(path)
-	if err != nil {
-		return nil, fmt.Errorf("reading policies: %w", err)
-	}
-	var names []string
-	for _, e := range entries {
-		if !e.IsDir() && slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(e.Name())) {
-			names = append(names, filepath.Join(path, e.Name()))
-		}
-	}
-	return names, nil
-}
-
-// document is one object as it stands in a file.
-type document struct {
-	file   string
-	line   int
-	raw    []byte // as JSON
-	object *unstructured.Unstructured
-	node   *yamlv3.Node // the same, with line numbers
-}
-
-// documents splits files into objects; the items of a List count one by one.
-func documents(files []File) ([]*document, config.Problems) {
-	var docs []*document
+// Read splits files into objects; the items of a List count one by one.
+func Read(files []policy.File) ([]*Document, config.Problems) {
+	var docs []*Document
 	var problems config.Problems
 	for _, f := range files {
 		line := 1
@@ -110,7 +61,7 @@ func split(data []byte) [][]byte {
 	}
 }
 
-func read(file string, line int, text []byte) ([]*document, config.Problems) {
+func read(file string, line int, text []byte) ([]*Document, config.Problems) {
 	// Empty lines in front make the parsers count from the beginning of the file.
 	padded := append(bytes.Repeat([]byte("\n"), line-1), text...)
 	// sigs.k8s.io/yaml, because it reads a document as kubectl does.
@@ -128,24 +79,24 @@ func read(file string, line int, text []byte) ([]*document, config.Problems) {
 	return expand(file, root.Content[0], raw)
 }
 
-func expand(file string, node *yamlv3.Node, raw []byte) ([]*document, config.Problems) {
-	d := &document{file: file, line: node.Line, raw: raw, node: node, object: &unstructured.Unstructured{}}
-	if err := kjson.UnmarshalCaseSensitivePreserveInts(raw, &d.object.Object); err != nil {
-		return nil, config.Problems{d.problem("", "not a Kubernetes object: %v; write a mapping with apiVersion, kind and metadata", err)}
+func expand(file string, node *yamlv3.Node, raw []byte) ([]*Document, config.Problems) {
+	d := &Document{File: file, Line: node.Line, raw: raw, node: node, Object: &unstructured.Unstructured{}}
+	if err := kjson.UnmarshalCaseSensitivePreserveInts(raw, &d.Object.Object); err != nil {
+		return nil, config.Problems{d.Problem("", "not a Kubernetes object: %v; write a mapping with apiVersion, kind and metadata", err)}
 	}
-	if d.object.GetAPIVersion() == "" || d.object.GetKind() == "" {
-		return nil, config.Problems{d.problem("", "not a Kubernetes object; write apiVersion and kind")}
+	if d.Object.GetAPIVersion() == "" || d.Object.GetKind() == "" {
+		return nil, config.Problems{d.Problem("", "not a Kubernetes object; write apiVersion and kind")}
 	}
-	if !d.object.IsList() {
-		return []*document{d}, nil
+	if !d.Object.IsList() {
+		return []*Document{d}, nil
 	}
-	var docs []*document
+	var docs []*Document
 	var problems config.Problems
-	items, _, _ := unstructured.NestedSlice(d.object.Object, "items")
+	items, _, _ := unstructured.NestedSlice(d.Object.Object, "items")
 	for i, item := range items {
 		raw, err := json.Marshal(item)
 		if err != nil {
-			problems = append(problems, d.problem(fmt.Sprintf("items[%d]", i), "%v", err))
+			problems = append(problems, d.Problem(fmt.Sprintf("items[%d]", i), "%v", err))
 			continue
 		}
 		node, _ := d.at(fmt.Sprintf("items[%d]", i))
@@ -156,14 +107,27 @@ func expand(file string, node *yamlv3.Node, raw []byte) ([]*document, config.Pro
 	return docs, problems
 }
 
-// problem is something wrong with the field at path ("" is the whole document).
-func (d *document) problem(path, format string, args ...any) config.Problem {
+// Problem is something wrong with the field at path ("" is the whole document).
+func (d *Document) Problem(path, format string, args ...any) config.Problem {
 	message := fmt.Sprintf(format, args...)
-	if name := d.object.GetName(); name != "" {
-		message = fmt.Sprintf("%s '%s': %s", d.object.GetKind(), name, message)
+	if name := d.Object.GetName(); name != "" {
+		message = fmt.Sprintf("%s '%s': %s", d.Object.GetKind(), name, message)
 	}
 	_, line := d.at(path)
-	return config.Problem{File: d.file, Line: line, Path: path, Message: message}
+	return config.Problem{File: d.File, Line: line, Path: path, Message: message}
+}
+
+// Problems places errs, whose paths are those of the object, in the file.
+func (d *Document) Problems(errs field.ErrorList) config.Problems {
+	var problems config.Problems
+	for _, err := range errs {
+		message := err.ErrorBody()
+		if err.Detail != "" && strings.HasSuffix(err.Field, "xpression") {
+			message = err.Detail // the compiler shows the expression, with a mark where it is wrong
+		}
+		problems = append(problems, d.Problem(err.Field, "%s", message))
+	}
+	return problems
 }
 
 // step is one step of a path as k8s.io/apimachinery's field package writes it: .name or [key].
@@ -171,7 +135,7 @@ var step = regexp.MustCompile(`\.?([^.\[\]]+)|\[([^\]]*)\]`)
 
 // at returns the node at path, or the innermost that exists of those around it, and the line where it
 // begins: that of its key, if it has one.
-func (d *document) at(path string) (node *yamlv3.Node, line int) {
+func (d *Document) at(path string) (node *yamlv3.Node, line int) {
 	node, line = d.node, d.node.Line
 	for _, m := range step.FindAllStringSubmatch(path, -1) {
 		next, at := child(node, m[1]+m[2])
@@ -227,23 +191,23 @@ var strictError = regexp.MustCompile(`^(unknown|duplicate) field "(.*)"$`)
 // typeError finds the path in what it says about a value of the wrong type. Indices of lists are left out.
 var typeError = regexp.MustCompile(`into Go struct field \w+\.([\w.]+) of type`)
 
-// decode fills into strictly: a field that the type does not have is a problem.
-func (d *document) decode(into any) config.Problems {
+// Decode fills into strictly: a field that the type does not have is a problem.
+func (d *Document) Decode(into any) config.Problems {
 	strict, err := kjson.UnmarshalStrict(d.raw, into)
 	if err != nil {
 		path := ""
 		if m := typeError.FindStringSubmatch(err.Error()); m != nil {
 			path = m[1]
 		}
-		return config.Problems{d.problem(path, "%s; correct the value", strings.TrimPrefix(err.Error(), "json: "))}
+		return config.Problems{d.Problem(path, "%s; correct the value", strings.TrimPrefix(err.Error(), "json: "))}
 	}
 	var problems config.Problems
 	for _, err := range strict {
 		if m := strictError.FindStringSubmatch(err.Error()); m != nil {
-			problems = append(problems, d.problem(m[2], "%s field; correct its name or remove it", m[1]))
+			problems = append(problems, d.Problem(m[2], "%s field; correct its name or remove it", m[1]))
 			continue
 		}
-		problems = append(problems, d.problem("", "%v", err))
+		problems = append(problems, d.Problem("", "%v", err))
 	}
 	return problems
 }

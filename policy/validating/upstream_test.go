@@ -1,10 +1,14 @@
-package policy
+package validating
 
 import (
 	"context"
 	"errors"
 	"slices"
 	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	corev1listers "k8s.io/client-go/listers/core/v1"
+	"k8s.io/client-go/tools/cache"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -15,6 +19,9 @@ import (
 	"k8s.io/apiserver/pkg/admission/plugin/policy/validating"
 	"k8s.io/apiserver/pkg/warning"
 
+	"github.com/gatefold/gatefold/policy"
+	"github.com/gatefold/gatefold/policy/internal/match"
+	"github.com/gatefold/gatefold/policy/internal/policytest"
 	"github.com/gatefold/gatefold/sdk"
 
 	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
@@ -25,16 +32,16 @@ import (
 func TestUpstreamDispatcher(t *testing.T) {
 	type input struct {
 		name  string
-		files []File
+		files []policy.File
 		r     *sdk.Request
 	}
 	var inputs []input
 	for _, r := range recordings(t, "testdata/vap.jsonl") {
 		if !usesAuthorizer(r) {
-			inputs = append(inputs, input{r.ID, filesOfRecording(r), requestOf(t, r.Request.Review, recordedNamespace(r))})
+			inputs = append(inputs, input{r.ID, filesOfRecording(r), policytest.Request(t, r.Request.Review, recordedNamespace(r))})
 		}
 	}
-	files, err := ReadFiles([]string{library, "testdata/bindings.yaml"})
+	files, err := policy.ReadFiles([]string{library, "testdata/bindings.yaml"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,19 +86,21 @@ type decision struct {
 
 func dispatch(t *testing.T, set *Set, r *sdk.Request) decision {
 	t.Helper()
-	q := header(r, nil)
-	if exempt[q.GetResource().GroupResource()] {
+	q := match.NewRequest(r, nil)
+	if match.Exempt(q.GetResource().GroupResource()) {
 		return decision{}
 	}
-	if err := q.decode(r); err != nil {
+	if err := q.Decode(r); err != nil {
 		t.Fatal(err)
 	}
 	var hooks []validating.PolicyHook
 	for _, h := range set.hooks {
-		hooks = append(hooks, h.PolicyHook)
+		hooks = append(hooks, validating.PolicyHook{
+			Policy: h.policy, Bindings: h.bindings, ParamInformer: h.ParamInformer, ParamScope: h.ParamScope, Evaluator: h.evaluator,
+		})
 	}
 	out := &recorder{Attributes: q.Attributes, annotations: map[string]string{}}
-	dispatcher := validating.NewDispatcher(nil, generic.NewPolicyMatcher(matching.NewMatcher(&namespaces{known: q.namespace}, nil)))
+	dispatcher := validating.NewDispatcher(nil, generic.NewPolicyMatcher(matching.NewMatcher(lister(t, q.Namespace), nil)))
 	err := dispatcher.Dispatch(warning.WithWarningRecorder(t.Context(), out), out, &admission.RuntimeObjectInterfaces{EquivalentResourceMapper: q}, hooks)
 	d := decision{Warnings: out.warnings, Annotations: out.annotations}
 	if denial := (*apierrors.StatusError)(nil); errors.As(err, &denial) {
@@ -125,4 +134,16 @@ func cancelled(t *testing.T) context.Context {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	return ctx
+}
+
+// lister lists one namespace, or nothing.
+func lister(t *testing.T, namespace *corev1.Namespace) corev1listers.NamespaceLister {
+	t.Helper()
+	indexer := cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil)
+	if namespace != nil {
+		if err := indexer.Add(namespace); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return corev1listers.NewNamespaceLister(indexer)
 }

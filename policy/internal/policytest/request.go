@@ -1,4 +1,5 @@
-package policy
+// Package policytest is for tests of the policies: it turns what was recorded of kube-apiserver into requests.
+package policytest
 
 import (
 	"testing"
@@ -11,8 +12,8 @@ import (
 	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
 )
 
-// requestOf turns a recorded review into the request that the gate would send.
-func requestOf(t testing.TB, r *reviewv1.AdmissionRequest, ns *admissionv1.Namespace) *sdk.Request {
+// Request turns a recorded review into the request that the gate would send.
+func Request(t testing.TB, r *reviewv1.AdmissionRequest, ns *admissionv1.Namespace) *sdk.Request {
 	t.Helper()
 	if r == nil {
 		t.Fatal("the recording has no review")

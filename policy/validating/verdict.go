@@ -1,4 +1,4 @@
-package policy
+package validating
 
 import (
 	"encoding/json"

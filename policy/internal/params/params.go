@@ -1,4 +1,5 @@
-package policy
+// Package params finds the objects from which policies take their params.
+package params
 
 import (
 	"cmp"
@@ -16,6 +17,8 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/gatefold/gatefold/sdk/config"
+
+	"github.com/gatefold/gatefold/policy/internal/document"
 )
 
 // param is an object that expressions see as params.
@@ -25,23 +28,26 @@ type param struct{ *unstructured.Unstructured }
 // JSON and read that again for each evaluation.
 func (p *param) ToUnstructured() any { return p.Object }
 
-// params is a fixed set of objects of one kind, in the shape in which k8s.io/apiserver looks for params:
-// an informer that has always synced.
-type params struct {
-	cache.SharedIndexInformer
+// Fixed is a fixed set of objects of one kind, in the shape in which k8s.io/apiserver looks for params: an
+// informer that has always synced.
+type Fixed struct {
+	cache.SharedIndexInformer // nil: of its methods only HasSynced may be called
+
+	// Scope tells whether the kind is namespaced.
+	Scope meta.RESTScope
+
 	kind    schema.GroupKind
-	scope   meta.RESTScope
 	objects []*param // by namespace and name, so that the same request gets the same answer
 }
 
 // HasSynced is always true: the objects came with the policies.
-func (p *params) HasSynced() bool { return true }
+func (p *Fixed) HasSynced() bool { return true }
 
 // Informer returns p, of which only HasSynced may be called.
-func (p *params) Informer() cache.SharedIndexInformer { return p }
+func (p *Fixed) Informer() cache.SharedIndexInformer { return p }
 
 // Lister lists the objects of all namespaces.
-func (p *params) Lister() cache.GenericLister { return lister{p.objects, p.kind} }
+func (p *Fixed) Lister() cache.GenericLister { return lister{p.objects, p.kind} }
 
 // lister lists objects of one kind.
 type lister struct {
@@ -81,61 +87,63 @@ func (l lister) ByNamespace(namespace string) cache.GenericNamespaceLister {
 	return lister{within, l.kind}
 }
 
-// collectParams finds, for each kind that a policy names as its paramKind, the objects among docs.
-func collectParams(policies []*document, kinds map[string]*v1.ParamKind, docs []*document) (map[v1.ParamKind]*params, config.Problems) {
-	found := map[v1.ParamKind]*params{}
+// Empty tells whether there are no objects.
+func (p *Fixed) Empty() bool { return len(p.objects) == 0 }
+
+// OfKinds finds, for each of kinds, the objects among docs.
+func OfKinds(kinds []v1.ParamKind, docs []*document.Document) (map[v1.ParamKind]*Fixed, config.Problems) {
+	found := map[v1.ParamKind]*Fixed{}
 	var problems config.Problems
-	for _, p := range policies {
-		kind := kinds[p.object.GetName()]
-		if kind == nil || found[*kind] != nil {
+	for _, kind := range kinds {
+		if found[kind] != nil {
 			continue
 		}
-		set, bad := paramsOf(*kind, docs)
-		found[*kind] = set
+		set, bad := paramsOf(kind, docs)
+		found[kind] = set
 		problems = append(problems, bad...)
 	}
 	return found, problems
 }
 
-func paramsOf(kind v1.ParamKind, docs []*document) (*params, config.Problems) {
+func paramsOf(kind v1.ParamKind, docs []*document.Document) (*Fixed, config.Problems) {
 	gvk := schema.FromAPIVersionAndKind(kind.APIVersion, kind.Kind)
-	set := &params{kind: gvk.GroupKind()}
-	first := map[[2]string]*document{}
+	set := &Fixed{kind: gvk.GroupKind()}
+	first := map[[2]string]*document.Document{}
 	var problems config.Problems
-	var own []*document
+	var own []*document.Document
 	for _, d := range docs {
-		if d.object.GroupVersionKind() != gvk {
+		if d.Object.GroupVersionKind() != gvk {
 			continue
 		}
-		key := [2]string{d.object.GetNamespace(), d.object.GetName()}
+		key := [2]string{d.Object.GetNamespace(), d.Object.GetName()}
 		if before := first[key]; before != nil {
-			problems = append(problems, d.problem("metadata.name", "a second one, the first is at %s:%d; keep one of them", before.file, before.line))
+			problems = append(problems, d.Problem("metadata.name", "a second one, the first is at %s:%d; keep one of them", before.File, before.Line))
 			continue
 		}
 		first[key] = d
-		problems = append(problems, d.checkParam(gvk)...)
+		problems = append(problems, checkParam(d, gvk)...)
 		own = append(own, d)
-		set.objects = append(set.objects, &param{d.object})
+		set.objects = append(set.objects, &param{d.Object})
 	}
 	slices.SortFunc(set.objects, func(a, b *param) int {
 		return cmp.Or(cmp.Compare(a.GetNamespace(), b.GetNamespace()), cmp.Compare(a.GetName(), b.GetName()))
 	})
 	scope, bad := scopeOf(gvk, own, docs)
-	set.scope = scope
+	set.Scope = scope
 	return set, append(problems, bad...)
 }
 
 // checkParam holds a param of a built-in kind against its Go type, as kube-apiserver would have done when
 // it was created: a number in a ConfigMap's data is a mistake.
-func (d *document) checkParam(gvk schema.GroupVersionKind) config.Problems {
-	if d.object.GetName() == "" {
-		return config.Problems{d.problem("metadata", "a param needs a name; write metadata.name")}
+func checkParam(d *document.Document, gvk schema.GroupVersionKind) config.Problems {
+	if d.Object.GetName() == "" {
+		return config.Problems{d.Problem("metadata", "a param needs a name; write metadata.name")}
 	}
 	typed, err := scheme.Scheme.New(gvk)
 	if err != nil {
 		return nil //nolint:nilerr // a custom resource: anything goes
 	}
-	return d.decode(typed)
+	return d.Decode(typed)
 }
 
 // clusterKinds are the built-in kinds without a namespace that a policy might take params from.
@@ -143,39 +151,39 @@ var clusterKinds = []string{"ClusterRole", "ClusterRoleBinding", "IngressClass",
 
 // scopeOf says whether params of a kind are namespaced. A cluster would know from discovery; here it is
 // what a CustomResourceDefinition in the files says, or else whether the objects have a namespace.
-func scopeOf(gvk schema.GroupVersionKind, own, all []*document) (meta.RESTScope, config.Problems) {
+func scopeOf(gvk schema.GroupVersionKind, own, all []*document.Document) (meta.RESTScope, config.Problems) {
 	scope, sure := meta.RESTScopeNamespace, slices.Contains(clusterKinds, gvk.Kind) && scheme.Scheme.Recognizes(gvk)
 	if sure {
 		scope = meta.RESTScopeRoot
 	}
 	for _, d := range all {
-		if d.object.GetKind() != "CustomResourceDefinition" {
+		if d.Object.GetKind() != "CustomResourceDefinition" {
 			continue
 		}
-		group, _, _ := unstructured.NestedString(d.object.Object, "spec", "group")
-		kind, _, _ := unstructured.NestedString(d.object.Object, "spec", "names", "kind")
+		group, _, _ := unstructured.NestedString(d.Object.Object, "spec", "group")
+		kind, _, _ := unstructured.NestedString(d.Object.Object, "spec", "names", "kind")
 		if group == gvk.Group && kind == gvk.Kind {
-			declared, _, _ := unstructured.NestedString(d.object.Object, "spec", "scope")
+			declared, _, _ := unstructured.NestedString(d.Object.Object, "spec", "scope")
 			if sure = true; declared == "Cluster" {
 				scope = meta.RESTScopeRoot
 			}
 		}
 	}
-	if !sure && len(own) > 0 && own[0].object.GetNamespace() == "" && !scheme.Scheme.Recognizes(gvk) {
+	if !sure && len(own) > 0 && own[0].Object.GetNamespace() == "" && !scheme.Scheme.Recognizes(gvk) {
 		scope = meta.RESTScopeRoot
 	}
 	var problems config.Problems
 	for _, d := range own {
-		namespaced := d.object.GetNamespace() != ""
+		namespaced := d.Object.GetNamespace() != ""
 		switch {
 		case namespaced && scope == meta.RESTScopeRoot:
-			problems = append(problems, d.problem("metadata.namespace", "other objects of this kind have no namespace; a kind is either namespaced or not"))
+			problems = append(problems, d.Problem("metadata.namespace", "other objects of this kind have no namespace; a kind is either namespaced or not"))
 		case !namespaced && scope == meta.RESTScopeNamespace:
-			problems = append(problems, d.problem("metadata", "a param of kind %s needs a namespace; write metadata.namespace", gvk.Kind))
+			problems = append(problems, d.Problem("metadata", "a param of kind %s needs a namespace; write metadata.namespace", gvk.Kind))
 		}
 	}
 	return scope, problems
 }
 
-// describe names the kind as a user writes it.
-func describe(kind v1.ParamKind) string { return fmt.Sprintf("%s %s", kind.APIVersion, kind.Kind) }
+// Describe names the kind as a user writes it.
+func Describe(kind v1.ParamKind) string { return fmt.Sprintf("%s %s", kind.APIVersion, kind.Kind) }

@@ -1,4 +1,4 @@
-package policy
+package validating
 
 import (
 	"bufio"
@@ -15,6 +15,8 @@ import (
 	reviewv1 "k8s.io/api/admission/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/gatefold/gatefold/policy"
+	"github.com/gatefold/gatefold/policy/internal/policytest"
 	"github.com/gatefold/gatefold/sdk/config"
 
 	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
@@ -55,7 +57,7 @@ func TestParity(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			verdict, err := set.Validate(t.Context(), requestOf(t, r.Request.Review, recordedNamespace(r)), nil)
+			verdict, err := set.Validate(t.Context(), policytest.Request(t, r.Request.Review, recordedNamespace(r)), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -97,10 +99,10 @@ func usesAuthorizer(r recording) bool {
 	return slices.ContainsFunc(r.Policies, func(p json.RawMessage) bool { return strings.Contains(string(p), "authorizer.") })
 }
 
-func filesOfRecording(r recording) []File {
-	var files []File
+func filesOfRecording(r recording) []policy.File {
+	var files []policy.File
 	for i, p := range r.Policies {
-		files = append(files, File{Name: fmt.Sprintf("%d.json", i), Data: p})
+		files = append(files, policy.File{Name: fmt.Sprintf("%d.json", i), Data: p})
 	}
 	return files
 }
@@ -160,7 +162,7 @@ func TestRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Run(r.ID, func(t *testing.T) {
-			_, err := Parse([]File{{Name: "policy.json", Data: r.Object}})
+			_, err := Parse([]policy.File{{Name: "policy.json", Data: r.Object}})
 			if r.Result.Accepted {
 				if err != nil {
 					t.Fatalf("kube-apiserver accepts it: %v", err)

@@ -1,4 +1,4 @@
-package policy
+package validating
 
 import (
 	"errors"
@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/gatefold/gatefold/policy"
 	"github.com/gatefold/gatefold/sdk"
 
 	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
@@ -21,7 +22,7 @@ import (
 func bound(t *testing.T, spec string) *Set {
 	t.Helper()
 	indented := strings.ReplaceAll(strings.TrimSpace(spec), "\n", "\n  ")
-	set, err := Parse([]File{{Name: "policy.yaml", Data: []byte(`
+	set, err := Parse([]policy.File{{Name: "policy.yaml", Data: []byte(`
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicy
 metadata: {name: p}
@@ -121,7 +122,7 @@ func TestRulesForAnotherVersion(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			for _, failurePolicy := range []string{"Fail", "Ignore"} {
-				set, err := Parse([]File{{Name: "policy.yaml", Data: []byte(`
+				set, err := Parse([]policy.File{{Name: "policy.yaml", Data: []byte(`
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicy
 metadata: {name: p}
@@ -217,7 +218,7 @@ validations:
 	}
 	cases := map[string]struct {
 		sent  *admissionv1.Namespace
-		known Namespaces
+		known policy.Namespaces
 		want  string // end of the denial; empty: allowed
 	}{
 		"sent with the request":         {sent: sent("prod"), want: "owner is gate"},

@@ -1,16 +1,12 @@
-package policy
+package match
 
 import (
-	"errors"
-	"fmt"
-
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/admission"
@@ -19,38 +15,41 @@ import (
 
 	"github.com/gatefold/gatefold/sdk"
 
+	"github.com/gatefold/gatefold/policy"
+
 	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
 )
 
-// request is an admission request as k8s.io/apiserver's packages see it.
-type request struct {
+// Request is an admission request as k8s.io/apiserver's packages see it.
+type Request struct {
 	admission.Attributes
-	// kind is the kind in which the object arrived. It is not GetKind() when kube-apiserver converted the
+	// Kind is the kind in which the object arrived. It is not GetKind() when kube-apiserver converted the
 	// object for the webhook registration.
-	kind schema.GroupVersionKind
-	// resource belongs to kind as GetResource() belongs to GetKind().
-	resource  schema.GroupVersionResource
-	namespace *corev1.Namespace // nil when not known
+	Kind schema.GroupVersionKind
+	// Resource belongs to Kind as GetResource() belongs to GetKind().
+	Resource schema.GroupVersionResource
+	// Namespace is nil when it is not known.
+	Namespace *corev1.Namespace
 }
 
-// header reads all of a request but its objects, which most requests do not need.
-func header(r *sdk.Request, known Namespaces) *request {
+// NewRequest reads all of a request but its objects, which most requests do not need.
+func NewRequest(r *sdk.Request, known policy.Namespaces) *Request {
 	kind, resource := gvk(r.GetKind()), gvr(r.GetResource())
 	original, originalResource := gvk(r.GetRequestKind()), gvr(r.GetRequestResource())
 	if originalResource.Empty() {
 		original, originalResource = kind, resource // v1beta1 may leave them out
 	}
-	return &request{
+	return &Request{
 		Attributes: admission.NewAttributesRecord(nil, nil, original, r.GetNamespace(), r.GetName(), originalResource,
 			r.GetSubResource(), operation(r.GetOperation()), nil, r.GetDryRun(), userInfo(r.GetUserInfo())),
-		kind:      kind,
-		resource:  resource,
-		namespace: namespaceOf(r, known),
+		Kind:      kind,
+		Resource:  resource,
+		Namespace: namespaceOf(r, known),
 	}
 }
 
-// decode adds the objects.
-func (q *request) decode(r *sdk.Request) error {
+// Decode adds the objects.
+func (q *Request) Decode(r *sdk.Request) error {
 	object, err := decodeObject("object", r.GetObject())
 	if err != nil {
 		return err
@@ -68,9 +67,9 @@ func (q *request) decode(r *sdk.Request) error {
 	return nil
 }
 
-// versioned is the object in the version in which it arrived.
-func (q *request) versioned() *admission.VersionedAttributes {
-	v := &admission.VersionedAttributes{Attributes: q.Attributes, VersionedKind: q.kind}
+// Versioned is the object in the version in which it arrived.
+func (q *Request) Versioned() *admission.VersionedAttributes {
+	v := &admission.VersionedAttributes{Attributes: q.Attributes, VersionedKind: q.Kind}
 	if object := q.GetObject(); object != nil {
 		v.VersionedObject.Set(object)
 	}
@@ -150,7 +149,7 @@ func userInfo(u *admissionv1.UserInfo) user.Info {
 }
 
 // namespaceOf returns the request's namespace; nil when it has none or it is not known.
-func namespaceOf(r *sdk.Request, known Namespaces) *corev1.Namespace {
+func namespaceOf(r *sdk.Request, known policy.Namespaces) *corev1.Namespace {
 	if n := r.GetNamespaceObject(); n != nil {
 		return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: n.GetName(), Labels: n.GetLabels(), Annotations: n.GetAnnotations()}}
 	}
@@ -162,33 +161,4 @@ func namespaceOf(r *sdk.Request, known Namespaces) *corev1.Namespace {
 		return nil // whether that matters depends on the policies
 	}
 	return namespace
-}
-
-// errNoNamespace: the question cannot be answered from the request.
-var errNoNamespace = errors.New("the request carries no namespaceObject: the gate has no view of the cluster's namespaces")
-
-// namespaces is a lister of the one namespace that came with a request.
-type namespaces struct {
-	known   *corev1.Namespace // nil when none came
-	missing bool              // whether it was asked in vain
-}
-
-// List is there for the interface; nobody asks.
-func (n *namespaces) List(labels.Selector) ([]*corev1.Namespace, error) { return nil, errNoNamespace }
-
-// Get returns the request's namespace. Never a NotFound, which would make upstream ask the API server.
-func (n *namespaces) Get(name string) (*corev1.Namespace, error) {
-	if n.known == nil || n.known.Name != name {
-		n.missing = true
-		return nil, fmt.Errorf("namespace %q: %w", name, errNoNamespace)
-	}
-	return n.known, nil
-}
-
-// takeMissing tells whether a namespace was asked for in vain since the last time. A flag, because
-// upstream wraps the error of a lister in one that does not unwrap.
-func (n *namespaces) takeMissing() bool {
-	missing := n.missing
-	n.missing = false
-	return missing
 }

@@ -1,6 +1,7 @@
-package policy
+package validating
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -12,13 +13,14 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 
+	"github.com/gatefold/gatefold/policy"
 	"github.com/gatefold/gatefold/sdk"
 
 	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
 )
 
 // library is the folder of the policies that are shipped.
-const library = "../../../deploy/policies"
+const library = "../../deploy/policies"
 
 // libraryCase is one request for a shipped policy.
 type libraryCase struct {
@@ -82,19 +84,19 @@ func runLibraryCase(t *testing.T, file, name string, c libraryCase) {
 
 func loadLibrary(t *testing.T, file string, with []map[string]any) *Set {
 	t.Helper()
-	files, err := ReadFiles([]string{file})
+	files, err := policy.ReadFiles([]string{file})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i, object := range with {
 		if object["kind"] == bindingKind { // it stands in the second document of the file
-			files[0].Data = split(files[0].Data)[0]
+			files[0].Data, _, _ = bytes.Cut(files[0].Data, []byte("\n---"))
 		}
 		data, err := json.Marshal(object)
 		if err != nil {
 			t.Fatal(err)
 		}
-		files = append(files, File{Name: fmt.Sprintf("with[%d]", i), Data: data})
+		files = append(files, policy.File{Name: fmt.Sprintf("with[%d]", i), Data: data})
 	}
 	set, err := Parse(files)
 	if err != nil {

@@ -1,4 +1,4 @@
-package policy
+package validating
 
 import (
 	"errors"
@@ -11,6 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	v1 "k8s.io/api/admissionregistration/v1"
 
+	"github.com/gatefold/gatefold/policy"
+	"github.com/gatefold/gatefold/policy/internal/document"
 	"github.com/gatefold/gatefold/sdk/config"
 )
 
@@ -28,7 +30,7 @@ func TestProblems(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = Parse([]File{{Name: filepath.Base(file), Data: data}})
+			_, err = Parse([]policy.File{{Name: filepath.Base(file), Data: data}})
 			if _, ok := errors.AsType[config.Problems](err); !ok {
 				t.Fatalf("no problems: %v", err)
 			}
@@ -50,7 +52,7 @@ func TestProblems(t *testing.T) {
 }
 
 func TestNotes(t *testing.T) {
-	set, err := Parse([]File{{Name: "p.yaml", Data: []byte(`
+	set, err := Parse([]policy.File{{Name: "p.yaml", Data: []byte(`
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicyBinding
 metadata: {name: stray}
@@ -84,34 +86,6 @@ spec: {anything: goes}
 	}
 }
 
-func TestReadFiles(t *testing.T) {
-	dir := t.TempDir()
-	for _, name := range []string{"b.yaml", "a.yml", "c.json", "README.md", "cases/x.yaml"} {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, nil, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	files, err := ReadFiles([]string{dir, filepath.Join(dir, "cases", "x.yaml")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var names []string
-	for _, f := range files {
-		rel, _ := filepath.Rel(dir, f.Name)
-		names = append(names, rel)
-	}
-	if diff := cmp.Diff([]string{"a.yml", "b.yaml", "c.json", "cases/x.yaml"}, names); diff != "" {
-		t.Errorf("files (-want +got):\n%s", diff)
-	}
-	if _, err := ReadFiles([]string{filepath.Join(dir, "gone"), filepath.Join(dir, "gone too")}); err == nil || strings.Count(err.Error(), "no such file") != 2 {
-		t.Errorf("two missing paths: %v", err)
-	}
-}
-
 // FuzzDocuments looks for files that make the reader panic, or say something useless. It leaves out the CEL
 // compiler, which is upstream's and too slow for it.
 func FuzzDocuments(f *testing.F) {
@@ -131,16 +105,16 @@ func FuzzDocuments(f *testing.F) {
 	f.Add([]byte("a: &a [*a]"))
 	f.Add([]byte("\n---\n--- x\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		docs, problems := documents([]File{{Name: "f", Data: data}})
+		docs, problems := document.Read([]policy.File{{Name: "f", Data: data}})
 		for _, d := range docs {
 			var p v1.ValidatingAdmissionPolicy
-			problems = append(problems, d.decode(&p)...)
+			problems = append(problems, d.Decode(&p)...)
 			setPolicyDefaults(&p)
-			problems = append(problems, d.problems(checkPolicy(&p))...)
+			problems = append(problems, d.Problems(checkPolicy(&p))...)
 			var b v1.ValidatingAdmissionPolicyBinding
-			problems = append(problems, d.decode(&b)...)
+			problems = append(problems, d.Decode(&b)...)
 			setBindingDefaults(&b)
-			problems = append(problems, d.problems(checkBinding(&b))...)
+			problems = append(problems, d.Problems(checkBinding(&b))...)
 		}
 		for _, p := range problems {
 			if p.Line < 1 || p.Message == "" {

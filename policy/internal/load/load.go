@@ -1,0 +1,122 @@
+// Package load puts policies, bindings and params that stand in files together, whatever kind the policies are of.
+package load
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	v1 "k8s.io/api/admissionregistration/v1"
+	"k8s.io/apiserver/pkg/admission/plugin/policy/generic"
+
+	"github.com/gatefold/gatefold/sdk/config"
+
+	"github.com/gatefold/gatefold/policy"
+	"github.com/gatefold/gatefold/policy/internal/document"
+	"github.com/gatefold/gatefold/policy/internal/match"
+	"github.com/gatefold/gatefold/policy/internal/params"
+)
+
+const group = "admissionregistration.k8s.io"
+
+// Set is what is in files of one kind of policies and its bindings.
+type Set struct {
+	// PolicyKind and BindingKind are the two kinds.
+	PolicyKind, BindingKind string
+	// Policies and Bindings are each in the order of their names.
+	Policies, Bindings []*document.Document
+	// Hooks are the policies that could be used, by name; whoever decodes them fills it.
+	Hooks map[string]*match.Hook
+	// Notes are what is odd but no reason to refuse the files.
+	Notes []string
+	// Problems are the reasons to refuse the files.
+	Problems config.Problems
+
+	docs []*document.Document
+}
+
+// Read reads files, and picks the policies and bindings of the two kinds out of them.
+func Read(files []policy.File, policyKind, bindingKind string) *Set {
+	docs, problems := document.Read(files)
+	s := &Set{PolicyKind: policyKind, BindingKind: bindingKind, Problems: problems, Hooks: map[string]*match.Hook{}, docs: docs}
+	first := map[string]*document.Document{}
+	for _, d := range docs {
+		gvk, name := d.Object.GroupVersionKind(), d.Object.GetName()
+		if gvk.Group != group || gvk.Kind != policyKind && gvk.Kind != bindingKind {
+			continue
+		}
+		// v1beta1 has the same fields; v1alpha1 is not served by default anywhere.
+		if gvk.Version != "v1" && gvk.Version != "v1beta1" {
+			s.problem(d.Problem("apiVersion", "unknown version %q; write %s/v1", gvk.Version, group))
+			continue
+		}
+		if before := first[gvk.Kind+"/"+name]; before != nil {
+			s.problem(d.Problem("metadata.name", "a second one, the first is at %s:%d; keep one of them", before.File, before.Line))
+			continue
+		}
+		first[gvk.Kind+"/"+name] = d
+		if gvk.Kind == policyKind {
+			s.Policies = append(s.Policies, d)
+		} else {
+			s.Bindings = append(s.Bindings, d)
+		}
+	}
+	byName := func(a, b *document.Document) int { return strings.Compare(a.Object.GetName(), b.Object.GetName()) }
+	slices.SortFunc(s.Policies, byName)
+	slices.SortFunc(s.Bindings, byName)
+	return s
+}
+
+func (s *Set) problem(p ...config.Problem) { s.Problems = append(s.Problems, p...) }
+
+// Bind gives the binding in d to its policy, which is returned; nil when there is none.
+func (s *Set) Bind(d *document.Document, binding generic.BindingAccessor) *match.Hook {
+	name := binding.GetPolicyName().Name
+	h := s.Hooks[name]
+	if h == nil {
+		s.Notes = append(s.Notes, fmt.Sprintf("%s:%d: %s '%s' does nothing: there is no policy %q in these files",
+			d.File, d.Line, s.BindingKind, binding.GetName(), name))
+		return nil
+	}
+	h.Bindings = append(h.Bindings, binding)
+	return h
+}
+
+// Finish adds the params, and returns the names of the policies that are bound, in their order; the others are
+// left out, as kube-apiserver does. The error is a config.Problems.
+func (s *Set) Finish() (inForce []string, err error) {
+	var kinds []v1.ParamKind
+	for _, h := range s.Hooks {
+		if kind := h.Policy.GetParamKind(); kind != nil {
+			kinds = append(kinds, *kind)
+		}
+	}
+	found, bad := params.OfKinds(kinds, s.docs)
+	s.problem(bad...)
+	if len(s.Problems) > 0 {
+		slices.SortStableFunc(s.Problems, func(a, b config.Problem) int {
+			return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line))
+		})
+		return nil, s.Problems
+	}
+	for _, d := range s.Policies {
+		name := d.Object.GetName()
+		h := s.Hooks[name]
+		if len(h.Bindings) == 0 {
+			s.Notes = append(s.Notes, fmt.Sprintf("%s:%d: %s '%s' does nothing: no binding in these files names it",
+				d.File, d.Line, s.PolicyKind, name))
+			continue
+		}
+		if kind := h.Policy.GetParamKind(); kind != nil {
+			h.ParamInformer, h.ParamScope = found[*kind], found[*kind].Scope
+			asked := slices.ContainsFunc(h.Bindings, func(b generic.BindingAccessor) bool { return b.GetParamRef() != nil })
+			if asked && found[*kind].Empty() {
+				s.Notes = append(s.Notes, fmt.Sprintf("%s:%d: %s '%s': there is no %s among these files for it to take params from",
+					d.File, d.Line, s.PolicyKind, name, params.Describe(*kind)))
+			}
+		}
+		inForce = append(inForce, name)
+	}
+	return inForce, nil
+}

@@ -1,0 +1,38 @@
+package match
+
+import (
+	"errors"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+)
+
+// errNoNamespace: the question cannot be answered from the request.
+var errNoNamespace = errors.New("the request carries no namespaceObject: the gate has no view of the cluster's namespaces")
+
+// namespaces is a lister of the one namespace that came with a request.
+type namespaces struct {
+	known   *corev1.Namespace // nil when none came
+	missing bool              // whether it was asked in vain
+}
+
+// List is there for the interface; nobody asks.
+func (n *namespaces) List(labels.Selector) ([]*corev1.Namespace, error) { return nil, errNoNamespace }
+
+// Get returns the request's namespace. Never a NotFound, which would make upstream ask the API server.
+func (n *namespaces) Get(name string) (*corev1.Namespace, error) {
+	if n.known == nil || n.known.Name != name {
+		n.missing = true
+		return nil, fmt.Errorf("namespace %q: %w", name, errNoNamespace)
+	}
+	return n.known, nil
+}
+
+// takeMissing tells whether a namespace was asked for in vain since the last time. A flag, because
+// upstream wraps the error of a lister in one that does not unwrap.
+func (n *namespaces) takeMissing() bool {
+	missing := n.missing
+	n.missing = false
+	return missing
+}
