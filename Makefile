@@ -65,6 +65,10 @@ build: ## Build bin/gateway, bin/mutator, bin/validator and bin/gatefold
 	@go build $(BUILDTAGS) -trimpath -ldflags '$(LDFLAGS)' -o bin/ \
 	  ./gateway/cmd/gateway ./mutator-svc/cmd/mutator ./validator-svc/cmd/validator ./cli/cmd/gatefold
 
+.PHONY: cluster
+cluster: controlplane ## Run a kube-apiserver and an etcd to try things on, without nodes, until Ctrl-C
+	@go run ./test/cluster -dir $(TMP)/cluster
+
 ##@ Test
 
 .PHONY: unit

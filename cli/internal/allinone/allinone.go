@@ -31,6 +31,9 @@ type Options struct {
 	Cluster *cluster.Cluster
 	// Examples are sent through the gate at the start.
 	Examples []manifest.Object
+	// Folder is where the throwaway authority's certificate (ca.crt) and the examples as reviews are written; it
+	// is made if need be, and stays. Empty: a temporary folder, which is removed in the end.
+	Folder string
 	// Once ends after the examples instead of serving on.
 	Once bool
 	// Version is told by /version and telemetry.
@@ -100,7 +103,8 @@ type doors struct {
 	reviews, admin net.Listener
 	serverTLS      *tls.Config
 	clientTLS      *tls.Config
-	folder         string // of the files below; it is temporary
+	folder         string // of the files below
+	temporary      bool   // whether folder goes in the end
 	caFile         string
 }
 
@@ -136,8 +140,14 @@ func open(ctx context.Context, o Options) (_ *doors, err error) {
 	}
 	d.serverTLS = &tls.Config{Certificates: []tls.Certificate{certificate}, NextProtos: []string{"h2", "http/1.1"}, MinVersion: tls.VersionTLS12}
 	d.clientTLS = &tls.Config{RootCAs: ca.Pool(), MinVersion: tls.VersionTLS12}
-	if d.folder, err = os.MkdirTemp("", "gatefold-"); err != nil {
-		return nil, fmt.Errorf("making a temporary folder: %w", err)
+	if d.folder = o.Folder; d.folder == "" {
+		d.temporary = true
+		d.folder, err = os.MkdirTemp("", "gatefold-")
+	} else {
+		err = os.MkdirAll(d.folder, 0o755)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("making a folder for the certificate: %w", err)
 	}
 	d.caFile, err = ca.Write(d.folder, "ca")
 	return d, err
@@ -165,7 +175,7 @@ func (d *doors) clean() {
 			_ = l.Close() // closed already once it was served
 		}
 	}
-	if d.folder != "" {
+	if d.temporary {
 		_ = os.RemoveAll(d.folder) // left to the system's cleaning of temporary files
 	}
 }

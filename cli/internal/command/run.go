@@ -24,6 +24,7 @@ type runCommand struct {
 	address string
 	admin   string
 	color   string
+	folder  string
 	once    bool
 	verbose bool
 }
@@ -54,6 +55,7 @@ the log (-v).`,
 	f.StringVar(&c.config, "config", runConfig, "the configuration of the gate and its services")
 	f.StringVar(&c.address, "address", "", "where to listen for reviews (default: listen.address of the configuration)")
 	f.StringVar(&c.admin, "admin-address", "", "where to serve health and metrics (default: admin.address of the configuration)")
+	f.StringVar(&c.folder, "folder", "", "where to put the throwaway CA's ca.crt and the examples as reviews (default: a temporary folder)")
 	f.BoolVar(&c.once, "once", false, "end after the examples")
 	f.BoolVarP(&c.verbose, "verbose", "v", false, "show the services' whole log, not only errors and changes of the files")
 	colorFlag(cmd, &c.color)
@@ -87,6 +89,7 @@ func (c *runCommand) run(ctx context.Context) error {
 		Requests:     in.requests,
 		Cluster:      in.cluster,
 		Examples:     in.manifests,
+		Folder:       c.folder,
 		Once:         c.once,
 		Version:      c.Version,
 		Out:          c.Out,

@@ -38,7 +38,7 @@ type ControlPlane struct {
 // StartControlPlane starts a kube-apiserver and an etcd on free loopback ports: the programs of
 // KUBEBUILDER_ASSETS when it is set, those that `make controlplane` has built otherwise.
 func StartControlPlane(c ControlPlaneConfig) (*ControlPlane, error) {
-	assets, err := assetsDir()
+	assets, err := Assets()
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +91,9 @@ func (p *ControlPlane) Stop() error {
 	return nil
 }
 
-func assetsDir() (string, error) {
+// Assets returns the folder of the control plane's programs: KUBEBUILDER_ASSETS when it is set, what `make
+// controlplane` has built otherwise.
+func Assets() (string, error) {
 	if dir := os.Getenv("KUBEBUILDER_ASSETS"); dir != "" {
 		return dir, nil
 	}

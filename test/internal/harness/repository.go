@@ -48,6 +48,11 @@ func BuildCLI(ctx context.Context, dir string) (string, error) {
 	return filepath.Join(dir, "gatefold"), build(ctx, dir, "./cli/cmd/gatefold")
 }
 
+// BuildCluster compiles the program of `make cluster` into dir, and returns its path.
+func BuildCluster(ctx context.Context, dir string) (string, error) {
+	return filepath.Join(dir, "cluster"), build(ctx, dir, "./test/cluster")
+}
+
 func build(ctx context.Context, dir string, packages ...string) error {
 	root, err := Root()
 	if err != nil {
