@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,17 +39,18 @@ type objectSource interface {
 }
 
 // Follow returns the objects of a kind, served in the version that kind names; of a fixed cluster those in
-// its files of exactly that version. It does not wait, and may be called before Run and while it runs. Those
+// its files of exactly that version. Without a version it is the one that the apiserver prefers, and those of
+// all versions in files. It does not wait, and may be called before Run and while it runs. Those
 // of a live cluster are one watch for each kind and options, until the last of those who follow has closed
 // what was returned; the program needs the right to list and watch them in all namespaces. A kind that is not
 // served, as because its CustomResourceDefinition comes later, is asked for again, every half minute or so in
 // the end. What is followed before Run begins counts in Ready, unless it is not served; what is followed
 // later does not, because a reload must take no running program out of service: see Objects.Ready.
 //
-// The error says that kind has no version or no name, or that a live cluster has no client to follow it with.
+// The error says that kind has no name, or that a live cluster has no client to follow it with.
 func (c *Cluster) Follow(kind schema.GroupVersionKind, o FollowOptions) (*Objects, error) {
-	if kind.Version == "" || kind.Kind == "" {
-		return nil, fmt.Errorf("following %s: it needs a version and a kind", describe(kind))
+	if kind.Kind == "" {
+		return nil, errors.New("following objects: it needs a kind")
 	}
 	if !c.Live() {
 		return &Objects{source: c.fixed.of(kind, o), release: func() {}}, nil
@@ -135,8 +135,10 @@ type followed struct {
 
 // describe names a kind as a user writes it.
 func describe(kind schema.GroupVersionKind) string {
-	apiVersion, name := kind.ToAPIVersionAndKind()
-	return cmp.Or(apiVersion, "(no version)") + " " + cmp.Or(name, "(no kind)")
+	if kind.Version == "" {
+		return kind.GroupKind().String()
+	}
+	return kind.GroupVersion().String() + " " + kind.Kind
 }
 
 // follower keeps the watches of a live cluster's Follow.
@@ -225,15 +227,13 @@ func (f *follower) ready() error {
 
 // trimObject drops what nobody reads before an object of any kind is kept, and gives metadata the kind that
 // it is the metadata of.
-func trimObject(kind schema.GroupVersionKind) cache.TransformFunc {
-	return func(obj any) (any, error) {
-		switch o := obj.(type) {
-		case *unstructured.Unstructured:
-			unstructured.RemoveNestedField(o.Object, "metadata", "managedFields")
-		case *metav1.PartialObjectMetadata:
-			o.ManagedFields = nil
-			o.SetGroupVersionKind(kind)
-		}
-		return obj, nil
+func trimObject(obj any, kind schema.GroupVersionKind) any {
+	switch o := obj.(type) {
+	case *unstructured.Unstructured:
+		unstructured.RemoveNestedField(o.Object, "metadata", "managedFields")
+	case *metav1.PartialObjectMetadata:
+		o.ManagedFields = nil
+		o.SetGroupVersionKind(kind)
 	}
+	return obj
 }

@@ -30,11 +30,12 @@ type fixedObjects struct {
 func (f fixed) of(kind schema.GroupVersionKind, o FollowOptions) *fixedObjects {
 	var own []*unstructured.Unstructured
 	for _, object := range f.objects {
-		if kindOf(object) != kind {
+		is := kindOf(object)
+		if is.GroupKind() != kind.GroupKind() || kind.Version != "" && kind.Version != is.Version {
 			continue
 		}
 		// A name that the apiserver is to make up is not there yet.
-		if single, err := toUnstructured(object, kind); err == nil && single.GetName() != "" {
+		if single, err := toUnstructured(object, is); err == nil && single.GetName() != "" {
 			own = append(own, single)
 		}
 	}
@@ -42,7 +43,6 @@ func (f fixed) of(kind schema.GroupVersionKind, o FollowOptions) *fixedObjects {
 		kind: kind, scope: f.scopeOf(kind.GroupKind(), own),
 		indexer: cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc}),
 	}
-	trim := trimObject(kind)
 	for _, object := range own {
 		if all.scope.Name() == meta.RESTScopeNameNamespace {
 			object.SetNamespace(cmp.Or(object.GetNamespace(), f.namespace))
@@ -53,8 +53,7 @@ func (f fixed) of(kind schema.GroupVersionKind, o FollowOptions) *fixedObjects {
 		if o.MetadataOnly {
 			kept = metadataOf(object)
 		}
-		kept, _ = trim(kept)      // which has no errors
-		_ = all.indexer.Add(kept) // it has metadata, so it has a key
+		_ = all.indexer.Add(trimObject(kept, object.GroupVersionKind())) // it has metadata, so it has a key
 	}
 	return all
 }

@@ -28,7 +28,7 @@ var errUnserved = errors.New("the apiserver does not serve this kind; is its Cus
 // comes and goes.
 type liveObjects struct {
 	kind      schema.GroupVersionKind
-	discovery discovery.ServerResourcesInterfaceWithContext
+	discovery discovery.DiscoveryInterfaces
 	client    func(schema.GroupVersionResource) resourceClient
 	informer  cache.SharedIndexInformer
 
@@ -76,7 +76,7 @@ func newLiveObjects(c *Cluster, what followed) (*liveObjects, error) {
 			ObjectDescription: describe(what.kind),
 		})
 	logged := ""
-	return o, errors.Join(o.informer.SetTransform(trimObject(what.kind)),
+	return o, errors.Join(o.informer.SetTransform(o.trim),
 		o.informer.SetWatchErrorHandlerWithContext(func(ctx context.Context, r *cache.Reflector, err error) {
 			// What is asked for again and again is told once.
 			if text := err.Error(); c.logger != nil && o.trouble.Load() != nil && text != logged {
@@ -130,24 +130,66 @@ func (o *liveObjects) served(ctx context.Context) (resourceClient, error) {
 // find asks the apiserver for what it serves of the kind's group and version: one small answer, which does
 // not depend on what else is served.
 func (o *liveObjects) find(ctx context.Context) (*meta.RESTMapping, error) {
-	served, err := o.discovery.ServerResourcesForGroupVersionWithContext(ctx, o.kind.GroupVersion().String())
-	if apierrors.IsNotFound(err) {
-		return nil, errUnserved
-	}
+	versions, err := o.versions(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("asking what %s serves: %w", o.kind.GroupVersion(), err)
+		return nil, err
 	}
-	for _, r := range served.APIResources {
-		if r.Kind != o.kind.Kind || strings.Contains(r.Name, "/") {
+	for _, version := range versions {
+		served, err := o.discovery.ServerResourcesForGroupVersionWithContext(ctx, version.String())
+		if apierrors.IsNotFound(err) {
 			continue
 		}
-		scope := meta.RESTScopeRoot
-		if r.Namespaced {
-			scope = meta.RESTScopeNamespace
+		if err != nil {
+			return nil, fmt.Errorf("asking what %s serves: %w", version, err)
 		}
-		return &meta.RESTMapping{Resource: o.kind.GroupVersion().WithResource(r.Name), GroupVersionKind: o.kind, Scope: scope}, nil
+		for _, r := range served.APIResources {
+			if r.Kind != o.kind.Kind || strings.Contains(r.Name, "/") {
+				continue
+			}
+			scope := meta.RESTScopeRoot
+			if r.Namespaced {
+				scope = meta.RESTScopeNamespace
+			}
+			return &meta.RESTMapping{Resource: version.WithResource(r.Name), GroupVersionKind: version.WithKind(r.Kind), Scope: scope}, nil
+		}
 	}
 	return nil, errUnserved
+}
+
+// versions are those in which the kind may be served, the best first.
+func (o *liveObjects) versions(ctx context.Context) ([]schema.GroupVersion, error) {
+	if o.kind.Version != "" {
+		return []schema.GroupVersion{o.kind.GroupVersion()}, nil
+	}
+	groups, err := o.discovery.ServerGroupsWithContext(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("asking for the versions of %s: %w", o.kind.Group, err)
+	}
+	var versions []schema.GroupVersion
+	for _, g := range groups.Groups {
+		if g.Name != o.kind.Group {
+			continue
+		}
+		// They come in the order of preference, which the preferred one need not keep to.
+		versions = append(versions, schema.GroupVersion{Group: g.Name, Version: g.PreferredVersion.Version})
+		for _, v := range g.Versions {
+			if v.Version != g.PreferredVersion.Version {
+				versions = append(versions, schema.GroupVersion{Group: g.Name, Version: v.Version})
+			}
+		}
+	}
+	return versions, nil
+}
+
+// trim is a cache.TransformFunc.
+func (o *liveObjects) trim(obj any) (any, error) {
+	kind := o.kind
+	o.mu.Lock()
+	if o.mapping != nil {
+		kind = o.mapping.GroupVersionKind
+	}
+	o.mu.Unlock()
+	return trimObject(obj, kind), nil
 }
 
 // failed remembers why nothing is followed. What the apiserver refuses stays remembered until a watch begins.
