@@ -110,7 +110,7 @@ func (a *application) set(ctx context.Context, p *place, m *stringMap, set []ass
 			continue
 		}
 		if err := a.assign(ctx, p, m, &set[i], allowed); err != nil {
-			return fmt.Errorf("%s %q: %w", m.singular(), set[i].key, err)
+			return fmt.Errorf("%s: %w", p.call(m, set[i].key), err)
 		}
 	}
 	return nil
@@ -128,21 +128,21 @@ func (a *application) keep(p *place, m *stringMap, key string) {
 	switch {
 	case is == had && now == was:
 	case a.immutable == Deny:
-		a.deny(p, m, key, frozen(m.singular(), key, a.name, was, had, now, is))
+		a.deny(p, m, key, frozen(p.call(m, key), a.name, was, had, now, is))
 	default:
 		a.change(p, m, key, was, had)
 	}
 }
 
-// frozen says what is wrong with an update, and what to do about it.
-func frozen(singular, key, rule, was string, had bool, came string, comes bool) string {
+// frozen says what is wrong with an update of what, a label or annotation, and what to do about it.
+func frozen(what, rule, was string, had bool, now string, is bool) string {
 	switch {
 	case !had:
-		return fmt.Sprintf("%s %q was not there when the object was created, and rule %q lets no update add it: leave it out", singular, key, rule)
-	case !comes:
-		return fmt.Sprintf("%s %q is %q, and rule %q lets nobody remove it: put it back", singular, key, was, rule)
+		return fmt.Sprintf("%s was not there when the object was created, and rule %q lets no update add it: leave it out", what, rule)
+	case !is:
+		return fmt.Sprintf("%s is %q, and rule %q lets nobody remove it: put it back", what, was, rule)
 	}
-	return fmt.Sprintf("%s %q is %q, and rule %q lets nobody change it to %q: put it back", singular, key, was, rule, came)
+	return fmt.Sprintf("%s is %q, and rule %q lets nobody change it to %q: put it back", what, was, rule, now)
 }
 
 // assign sets one key.
@@ -164,8 +164,8 @@ func (a *application) assign(ctx context.Context, p *place, m *stringMap, in *as
 	switch {
 	case ok && present == value:
 	case ok && a.whenPresent == Deny:
-		a.deny(p, m, in.key, fmt.Sprintf("%s %q is %q, but rule %q wants %q: leave it out, or set it to that",
-			m.singular(), in.key, present, a.name, value))
+		a.deny(p, m, in.key, fmt.Sprintf("%s is %q, but rule %q wants %q: leave it out, or set it to that",
+			p.call(m, in.key), present, a.name, value))
 	default:
 		a.change(p, m, in.key, value, true)
 	}
@@ -194,7 +194,7 @@ func (a *application) value(ctx context.Context, in *assignment, allowed syntax)
 func (a *application) change(p *place, m *stringMap, key, value string, present bool) {
 	if m == &p.labels && !p.selected(key, value, present) {
 		a.s.warnings = append(a.s.warnings, fmt.Sprintf(
-			"labels rule %q leaves label %q of the pod template: the selector asks for it as it is", a.name, key))
+			"rule %q leaves label %q of the pod template: the selector asks for it as it is", a.name, key))
 		return
 	}
 	a.s.change(p, m, key, value, present)
@@ -209,4 +209,11 @@ func (a *application) deny(p *place, m *stringMap, key, message string) {
 	})
 }
 
-func (m *stringMap) singular() string { return strings.TrimSuffix(m.name, "s") }
+// call is what messages call a key of m, which is one of p's.
+func (p *place) call(m *stringMap, key string) string {
+	what := fmt.Sprintf("%s %q", strings.TrimSuffix(m.name, "s"), key)
+	if len(p.path) > 0 {
+		what += " of the pod template"
+	}
+	return what
+}
