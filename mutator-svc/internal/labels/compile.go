@@ -123,7 +123,7 @@ func validateChoices(in *Rule, at *field.Path) field.ErrorList {
 	return errs
 }
 
-func (out *rule) compileMatch(in *Match, env environment, at *field.Path) field.ErrorList {
+func (r *rule) compileMatch(in *Match, env environment, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	for i, operation := range in.Operations {
 		known := []admissionregistrationv1.OperationType{admissionregistrationv1.Create, admissionregistrationv1.Update}
@@ -131,14 +131,14 @@ func (out *rule) compileMatch(in *Match, env environment, at *field.Path) field.
 			errs = append(errs, field.NotSupported(at.Child("operations").Index(i), operation, known))
 		}
 	}
-	for i, r := range in.ResourceRules {
-		errs = append(errs, validateResourceRule(r, at.Child("resourceRules").Index(i))...)
+	for i, allowed := range in.ResourceRules {
+		errs = append(errs, validateResourceRule(allowed, at.Child("resourceRules").Index(i))...)
 	}
 	for i, name := range in.Namespaces {
 		errs = append(errs, invalid(name, validation.IsDNS1123Label(name), at.Child("namespaces").Index(i))...)
 	}
-	out.namespaceSelector, errs = compileSelector(in.NamespaceSelector, at.Child("namespaceSelector"), errs)
-	out.objectSelector, errs = compileSelector(in.ObjectSelector, at.Child("objectSelector"), errs)
+	r.namespaceSelector, errs = compileSelector(in.NamespaceSelector, at.Child("namespaceSelector"), errs)
+	r.objectSelector, errs = compileSelector(in.ObjectSelector, at.Child("objectSelector"), errs)
 	seen := sets.New[string]()
 	for i, c := range in.MatchConditions {
 		at := at.Child("matchConditions").Index(i)
@@ -151,7 +151,7 @@ func (out *rule) compileMatch(in *Match, env environment, at *field.Path) field.
 		if err != nil {
 			errs = append(errs, field.Invalid(at.Child("expression"), c.Expression, err.Error()))
 		}
-		out.conditions = append(out.conditions, condition{c.Name, compiled})
+		r.conditions = append(r.conditions, condition{c.Name, compiled})
 	}
 	return errs
 }
