@@ -67,8 +67,8 @@ func compile(c *Config, at *field.Path) ([]rule, field.ErrorList) {
 func compileRule(in *Rule, env environment, at *field.Path) (rule, field.ErrorList) {
 	out := rule{
 		name:        in.Name,
-		creates:     slices.Contains(in.Match.Operations, admissionregistrationv1.Create),
-		updates:     slices.Contains(in.Match.Operations, admissionregistrationv1.Update),
+		creates:     slices.Contains(in.Match.Operations, string(admissionregistrationv1.Create)),
+		updates:     slices.Contains(in.Match.Operations, string(admissionregistrationv1.Update)),
 		object:      slices.Contains(in.Targets, Object),
 		template:    slices.Contains(in.Targets, PodTemplate),
 		whenPresent: in.WhenPresent,
@@ -126,8 +126,7 @@ func validateChoices(in *Rule, at *field.Path) field.ErrorList {
 func (r *rule) compileMatch(in *Match, env environment, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	for i, operation := range in.Operations {
-		known := []admissionregistrationv1.OperationType{admissionregistrationv1.Create, admissionregistrationv1.Update}
-		if !slices.Contains(known, operation) {
+		if known := operations(); !slices.Contains(known, operation) {
 			errs = append(errs, field.NotSupported(at.Child("operations").Index(i), operation, known))
 		}
 	}

@@ -75,7 +75,7 @@ type Rule struct {
 // Match is fulfilled when all of its parts are; an absent part is.
 type Match struct {
 	// Operations are CREATE, UPDATE or both. Default: both.
-	Operations []admissionregistrationv1.OperationType `json:"operations,omitempty"`
+	Operations []string `json:"operations,omitempty"`
 	// ResourceRules are kinds of objects, of which one must fit.
 	ResourceRules []ResourceRule `json:"resourceRules,omitempty"`
 	// Namespaces are names of which the request's namespace must be one. With it, no cluster-scoped
@@ -141,9 +141,14 @@ func (c *Config) SetDefaults() {
 			r.Targets = []string{Object}
 		}
 		if len(r.Match.Operations) == 0 {
-			r.Match.Operations = []admissionregistrationv1.OperationType{admissionregistrationv1.Create, admissionregistrationv1.Update}
+			r.Match.Operations = operations()
 		}
 	}
+}
+
+// operations are those that change metadata.
+func operations() []string {
+	return []string{string(admissionregistrationv1.Create), string(admissionregistrationv1.Update)}
 }
 
 // Validate says what is wrong with c, which stands at at; its expressions are compiled.

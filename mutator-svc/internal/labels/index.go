@@ -3,6 +3,7 @@ package labels
 import (
 	"math/bits"
 
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
@@ -52,7 +53,7 @@ func (x *index) none() bitset { return make(bitset, x.words) }
 
 func (x *index) add(i int, r *Rule) {
 	for _, operation := range r.Match.Operations {
-		if operation == "CREATE" {
+		if operation == string(admissionregistrationv1.Create) {
 			x.creates.add(i)
 		} else {
 			x.updates.add(i)

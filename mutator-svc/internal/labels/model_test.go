@@ -6,8 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
-
 	"github.com/gatefold/gatefold/mutator-svc/internal/labels"
 	"github.com/gatefold/gatefold/sdk"
 )
@@ -68,9 +66,9 @@ func (m *modelPlace) put(key, value string) {
 }
 
 func (m *modelPlace) stamps(r labels.Rule) bool {
-	operation := admissionregistrationv1.Create
+	operation := "CREATE"
 	if m.updating {
-		operation = admissionregistrationv1.Update
+		operation = "UPDATE"
 	}
 	return slices.Contains(r.Match.Operations, operation)
 }

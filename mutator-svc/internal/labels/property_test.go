@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 
 	"github.com/gatefold/gatefold/mutator-svc/internal/labels"
 	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
@@ -80,7 +79,7 @@ func randomRules(random *rand.Rand) []labels.Rule {
 		r := &rules[i]
 		r.WhenPresent = pick(labels.Keep, labels.Overwrite, labels.Overwrite, labels.Deny)
 		r.Targets = [][]string{{labels.Object}, {labels.PodTemplate}, {labels.PodTemplate, labels.Object}}[random.IntN(3)]
-		r.Match.Operations = [][]admissionregistrationv1.OperationType{{"CREATE"}, {"UPDATE"}, {"CREATE", "UPDATE"}}[random.IntN(3)]
+		r.Match.Operations = [][]string{{"CREATE"}, {"UPDATE"}, {"CREATE", "UPDATE"}}[random.IntN(3)]
 		r.Set.Labels = map[string]string{}
 		for _, key := range keys() {
 			switch random.IntN(5) {
