@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
@@ -13,7 +12,11 @@ import (
 )
 
 // Mutator applies rules. It is safe for concurrent use.
-type Mutator struct{ rules []rule }
+type Mutator struct {
+	rules  []rule
+	index  *index
+	stamps stamps
+}
 
 // New returns a Mutator. cfg has its defaults.
 func New(cfg Config) (*Mutator, error) {
@@ -21,7 +24,7 @@ func New(cfg Config) (*Mutator, error) {
 	if len(errs) > 0 {
 		return nil, errs.ToAggregate()
 	}
-	return &Mutator{rules}, nil
+	return &Mutator{rules, newIndex(cfg.Rules), newStamps(cfg.Rules, rules)}, nil
 }
 
 // Mutate implements sdk.Mutator.
@@ -29,83 +32,48 @@ func (m *Mutator) Mutate(ctx context.Context, req *sdk.Request) (*sdk.Mutation, 
 	if !applies(req) {
 		return nil, nil
 	}
-	s, err := newSubject(req)
+	candidates := m.index.candidates(req.AdmissionRequest)
+	if len(candidates) == 0 {
+		return nil, nil
+	}
+	s, err := newSubject(req, &m.stamps)
 	if s == nil || err != nil {
 		return nil, err
 	}
-	var conflicts []*admissionv1.Cause
-	for i := range m.rules {
-		r := &m.rules[i]
-		found, err := r.apply(ctx, s)
-		if err != nil {
-			return nil, fmt.Errorf("labels rule %q: %w", r.name, err)
+	// What is immutable comes first: no rule, wherever it stands, is to work with what cannot stay.
+	if req.GetOperation() == admissionv1.Operation_OPERATION_UPDATE {
+		for _, i := range candidates {
+			if err := m.rules[i].freeze(ctx, s); err != nil {
+				return nil, fmt.Errorf("labels rule %q: %w", m.rules[i].name, err)
+			}
 		}
-		conflicts = append(conflicts, found...)
 	}
-	if len(conflicts) > 0 {
-		return &sdk.Mutation{Denial: denial(conflicts)}, nil
+	for _, i := range candidates {
+		if err := m.rules[i].apply(ctx, s); err != nil {
+			return nil, fmt.Errorf("labels rule %q: %w", m.rules[i].name, err)
+		}
 	}
-	mutation := &sdk.Mutation{}
-	s.labels.operations(&mutation.Patch)
-	s.annotations.operations(&mutation.Patch)
+	if len(s.conflicts) > 0 {
+		return &sdk.Mutation{Denial: denial(s.conflicts)}, nil
+	}
+	mutation := &sdk.Mutation{Warnings: s.warnings}
+	s.object.operations(&mutation.Patch)
+	if s.template != nil {
+		s.template.operations(&mutation.Patch)
+	}
 	return mutation, nil
 }
 
+// applies tells whether the request could be changed. Of subresources only updates are: that is how metadata
+// changes there.
 func applies(req *sdk.Request) bool {
 	switch req.GetOperation() {
-	case admissionv1.Operation_OPERATION_CREATE, admissionv1.Operation_OPERATION_UPDATE:
+	case admissionv1.Operation_OPERATION_CREATE:
 		return req.GetSubResource() == "" && len(req.GetObject()) > 0
+	case admissionv1.Operation_OPERATION_UPDATE:
+		return len(req.GetObject()) > 0
 	}
 	return false
-}
-
-// apply changes s as the rule says, and returns what the rule denies.
-func (r *rule) apply(ctx context.Context, s *subject) ([]*admissionv1.Cause, error) {
-	if matches, err := s.matches(r); err != nil || !matches {
-		return nil, err
-	}
-	found, err := r.assign(ctx, s, &s.labels, r.setLabels, validation.IsValidLabelValue)
-	if err != nil {
-		return nil, err
-	}
-	conflicts := found
-	found, err = r.assign(ctx, s, &s.annotations, r.setAnnotations, func(string) []string { return nil })
-	return append(conflicts, found...), err
-}
-
-// assign sets keys in m, one of s's, and returns those that the rule denies.
-func (r *rule) assign(
-	ctx context.Context, s *subject, m *stringMap, set []assignment, validate func(value string) []string,
-) ([]*admissionv1.Cause, error) {
-	singular := strings.TrimSuffix(m.name, "s")
-	var conflicts []*admissionv1.Cause
-	for _, a := range set {
-		present, ok := m.current()[a.key]
-		if ok && r.whenPresent == Keep {
-			continue // whatever the rule's value would be
-		}
-		value, err := a.value.eval(ctx, s)
-		if err != nil {
-			return nil, fmt.Errorf("%s %q: %w", singular, a.key, err)
-		}
-		if problems := validate(value); len(problems) > 0 {
-			return nil, fmt.Errorf("%s %q: %.80q is not a valid value: %s",
-				singular, a.key, value, strings.Join(problems, "; "))
-		}
-		switch {
-		case ok && present == value:
-		case ok && r.whenPresent == Deny:
-			conflicts = append(conflicts, &admissionv1.Cause{
-				Reason: "FieldValueInvalid",
-				Field:  field.NewPath("metadata", m.name).Key(a.key).String(),
-				Message: fmt.Sprintf("%s %q is %q, but rule %q wants %q: leave it out, or set it to that",
-					singular, a.key, present, r.name, value),
-			})
-		default:
-			s.set(m, a.key, value)
-		}
-	}
-	return conflicts, nil
 }
 
 // denial tells all conflicts at once.

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/gatefold/gatefold/mutator-svc/internal/labels"
 	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
@@ -23,18 +24,24 @@ type testCase struct {
 		Name             string  `json:"name"`
 		Namespace        *string `json:"namespace"`
 		NamespaceUnknown bool    `json:"namespaceUnknown"`
-		Resource         string  `json:"resource"`
+		Resource         string  `json:"resource"` // such as deployments.apps
+		Kind             string  `json:"kind"`
 		SubResource      string  `json:"subResource"`
+		User             string  `json:"user"`
+		Group            string  `json:"group"`
+		DryRun           bool    `json:"dryRun"`
 	} `json:"request"`
 	Object    json.RawMessage `json:"object"`
 	OldObject json.RawMessage `json:"oldObject"`
 	Want      struct {
 		Unchanged  bool            `json:"unchanged"`
 		Metadata   json.RawMessage `json:"metadata"`
+		Object     json.RawMessage `json:"object"`
 		Operations []string        `json:"operations"` // paths
 		Denial     string          `json:"denial"`
 		Fields     []string        `json:"fields"`
 		Error      string          `json:"error"`
+		Warnings   []string        `json:"warnings"`
 	} `json:"want"`
 }
 
@@ -78,6 +85,9 @@ func (tc testCase) run(t *testing.T) {
 		}
 		return
 	}
+	if diff := cmp.Diff(tc.Want.Warnings, mutation.Warnings); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
+	}
 	if mutation.Patch.Empty() != tc.Want.Unchanged {
 		t.Fatalf("patch %v, want unchanged: %v", mutation.Patch, tc.Want.Unchanged)
 	}
@@ -90,16 +100,26 @@ func (tc testCase) run(t *testing.T) {
 			t.Errorf("paths (-want +got):\n%s", diff)
 		}
 	}
-	var want, got struct{ Metadata any }
-	decode(t, []byte(`{"Metadata":`+string(tc.Want.Metadata)+`}`), &want)
-	decode(t, after, &got)
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("metadata (-want +got):\n%s", diff)
-	}
+	tc.compare(t, after)
 	tc.Object = after
 	again, err := mutator.Mutate(t.Context(), tc.request())
 	if err != nil || !again.Patch.Empty() {
 		t.Errorf("a second pass: %v, %v, want no change", again, err)
+	}
+}
+
+func (tc testCase) compare(t *testing.T, after []byte) {
+	t.Helper()
+	var want, got map[string]any
+	decode(t, after, &got)
+	if tc.Want.Object != nil {
+		decode(t, tc.Want.Object, &want)
+	} else {
+		decode(t, []byte(`{"metadata":`+string(tc.Want.Metadata)+`}`), &want)
+		got = map[string]any{"metadata": got["metadata"]}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("object (-want +got):\n%s", diff)
 	}
 }
 
@@ -124,8 +144,19 @@ func (tc testCase) request() *sdk.Request {
 		req.Operation = admissionv1.Operation(admissionv1.Operation_value["OPERATION_"+tc.Request.Operation])
 	}
 	if tc.Request.Resource != "" {
-		req.Resource.Resource = tc.Request.Resource
+		parsed := schema.ParseGroupResource(tc.Request.Resource)
+		req.Resource.Group, req.Resource.Resource = parsed.Group, parsed.Resource
 	}
+	if tc.Request.Kind != "" {
+		req.Kind = &admissionv1.GroupVersionKind{Group: req.GetResource().GetGroup(), Version: "v1", Kind: tc.Request.Kind}
+	}
+	if tc.Request.User != "" {
+		req.UserInfo = &admissionv1.UserInfo{Username: tc.Request.User}
+	}
+	if tc.Request.Group != "" {
+		req.UserInfo.Groups = append(req.UserInfo.Groups, tc.Request.Group)
+	}
+	req.DryRun = tc.Request.DryRun
 	if tc.Request.Namespace != nil {
 		req.Namespace, req.NamespaceObject = *tc.Request.Namespace, nil
 	}
@@ -142,8 +173,8 @@ func apply(t *testing.T, object []byte, mutation *sdk.Mutation) (after []byte, p
 		t.Fatal(err)
 	}
 	for _, op := range operations {
-		if op.GetOp() != admissionv1.PatchOp_PATCH_OP_ADD {
-			t.Errorf("operation %v, want only additions", op)
+		if op.GetOp() != admissionv1.PatchOp_PATCH_OP_ADD && op.GetOp() != admissionv1.PatchOp_PATCH_OP_REMOVE {
+			t.Errorf("operation %v, want only additions and removals", op)
 		}
 		paths = append(paths, op.GetPath())
 	}

@@ -3,12 +3,9 @@ package labels
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
-	"k8s.io/apimachinery/pkg/labels"
 
 	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
 	"github.com/gatefold/gatefold/sdk"
@@ -16,97 +13,74 @@ import (
 
 // subject is the object of one request, as it stands between two rules.
 type subject struct {
-	req         *sdk.Request
-	labels      stringMap
-	annotations stringMap
-	oldLabels   map[string]string // nil until needed
-	object      map[string]any    // nil until an expression asks for it
+	req      *sdk.Request
+	metadata *metadata // as it came
+	old      *metadata // nil on CREATE
+
+	object        place
+	template      *place
+	templateKnown bool
+	stamps        *stamps
+
+	decoded, decodedOld map[string]any // nil until an expression asks for them
+	constant            map[string]any // the variables that no rule changes, as far as an expression has asked for them
+	cost                uint64         // of the expressions so far
+
+	conflicts []*admissionv1.Cause
+	warnings  []string
 }
 
-// stringMap is the labels or annotations of an object.
-type stringMap struct {
-	name   string            // of the member of metadata
-	before map[string]string // nil where absent or null; never changed
-	after  map[string]string // nil until something changes
-}
-
-func (m *stringMap) current() map[string]string {
-	if m.after != nil {
-		return m.after
-	}
-	return m.before
-}
-
-// view is what is read of an object. Both maps are nil where they are absent or null.
-type view struct {
-	Metadata *metadata `json:"metadata"`
-}
-
-type metadata struct {
-	Labels      map[string]string `json:"labels"`
-	Annotations map[string]string `json:"annotations"`
-}
-
-// UnmarshalJSONFrom starts afresh, so that the last of two "metadata" members wins as a whole, as it does
-// for those who apply the patch.
-func (m *metadata) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
-	type plain metadata
-	*m = metadata{}
-	return json.UnmarshalDecode(dec, (*plain)(m))
-}
-
-// decoding takes what kube-apiserver takes: names matter in their case, may come twice, and text need
-// not be valid UTF-8.
-var decoding = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
-
-// newSubject returns nil for an object without metadata.
-func newSubject(req *sdk.Request) (*subject, error) {
-	var v view
-	if err := json.Unmarshal(req.GetObject(), &v, decoding); err != nil {
+// newSubject returns nil for an object that has no metadata or is being deleted. That is what the old object
+// says: what a user sends cannot be trusted to say it.
+func newSubject(req *sdk.Request, stamps *stamps) (*subject, error) {
+	var now, old view
+	if err := json.Unmarshal(req.GetObject(), &now, decoding()); err != nil {
 		return nil, fmt.Errorf("decoding the object's metadata: %w", err)
 	}
-	if v.Metadata == nil {
+	if now.Metadata == nil {
 		return nil, nil
 	}
+	if req.GetOperation() == admissionv1.Operation_OPERATION_UPDATE && len(req.GetOldObject()) > 0 {
+		if err := json.Unmarshal(req.GetOldObject(), &old, decoding()); err != nil {
+			return nil, fmt.Errorf("decoding the old object's metadata: %w", err)
+		}
+		if old.Metadata == nil {
+			old.Metadata = &metadata{}
+		}
+		if old.Metadata.DeletionTimestamp != nil {
+			return nil, nil
+		}
+	}
 	return &subject{
-		req:         req,
-		labels:      stringMap{name: "labels", before: v.Metadata.Labels},
-		annotations: stringMap{name: "annotations", before: v.Metadata.Annotations},
+		req: req, metadata: now.Metadata, old: old.Metadata, stamps: stamps,
+		object: newPlace(now.Metadata, old.Metadata),
 	}, nil
 }
 
-// set changes a key of m, which is one of s's.
-func (s *subject) set(m *stringMap, key, value string) {
-	if m.after == nil {
-		m.after = map[string]string{}
-		maps.Copy(m.after, m.before)
+// places are where r works.
+func (s *subject) places(r *rule) ([]*place, error) {
+	var places []*place
+	if r.object {
+		places = append(places, &s.object)
 	}
-	m.after[key] = value
-	if s.object != nil {
-		s.showCurrent()
-	}
-}
-
-// operations adds to patch what became of m, without ever replacing a map that is there.
-func (m *stringMap) operations(patch *sdk.Patch) {
-	if m.before == nil {
-		if m.after != nil {
-			patch.Add("/metadata/"+m.name, m.after)
+	if r.template {
+		template, err := s.podTemplate()
+		if err != nil {
+			return nil, err
 		}
-		return
-	}
-	for _, key := range slices.Sorted(maps.Keys(m.after)) {
-		if old, present := m.before[key]; !present || old != m.after[key] {
-			patch.Add(sdk.Pointer("metadata", m.name, key), m.after[key]) // replaces where present
+		if template != nil {
+			places = append(places, template)
 		}
 	}
+	return places, nil
 }
 
-// isNamespace tells whether the object is itself a Namespace, whose own labels then count as those of
-// its namespace: nobody can have watched them yet.
-func (s *subject) isNamespace() bool {
-	resource := s.req.GetResource()
-	return resource.GetGroup() == "" && resource.GetResource() == "namespaces"
+// change sets a key of m, which is one of p's, or removes it.
+func (s *subject) change(p *place, m *stringMap, key, value string, present bool) {
+	m.change(key, value, present)
+	if s.decoded != nil {
+		s.show(p)
+	}
 }
 
 var errNamespaceUnknown = errors.New("the namespace's labels did not come with the request; give the gate a view of the cluster")
@@ -114,9 +88,9 @@ var errNamespaceUnknown = errors.New("the namespace's labels did not come with t
 // namespace returns the object's namespace; an empty one for a cluster-scoped object.
 func (s *subject) namespace() (*admissionv1.Namespace, error) {
 	switch {
-	case s.isNamespace():
+	case isNamespace(s.req.AdmissionRequest):
 		return &admissionv1.Namespace{
-			Name: s.req.GetName(), Labels: s.labels.current(), Annotations: s.annotations.current(),
+			Name: s.req.GetName(), Labels: s.object.labels.current(), Annotations: s.object.annotations.current(),
 		}, nil
 	case s.req.GetNamespaceObject() != nil:
 		return s.req.GetNamespaceObject(), nil
@@ -126,87 +100,113 @@ func (s *subject) namespace() (*admissionv1.Namespace, error) {
 	return nil, errNamespaceUnknown
 }
 
-// matches tells whether r applies to s as it stands.
-func (s *subject) matches(r *rule) (bool, error) {
-	namespace := s.req.GetNamespace()
-	if s.isNamespace() {
-		namespace = s.req.GetName()
-	}
-	if r.namespaces != nil && !slices.Contains(r.namespaces, namespace) {
-		return false, nil
-	}
-	if r.namespaceSelector != nil && namespace != "" {
-		ns, err := s.namespace()
-		if err != nil {
-			return false, fmt.Errorf("namespaceSelector: %w", err)
-		}
-		if !r.namespaceSelector.Matches(labels.Set(ns.GetLabels())) {
-			return false, nil
-		}
-	}
-	if r.objectSelector == nil || r.objectSelector.Matches(labels.Set(s.labels.current())) {
-		return true, nil
-	}
-	return s.oldMatches(r.objectSelector)
-}
+// which of two objects the variable object is.
+type which bool
 
-func (s *subject) oldMatches(selector labels.Selector) (bool, error) {
-	if len(s.req.GetOldObject()) == 0 {
-		return false, nil
-	}
-	if s.oldLabels == nil {
-		var old view
-		if err := json.Unmarshal(s.req.GetOldObject(), &old, decoding); err != nil {
-			return false, fmt.Errorf("decoding the old object's metadata: %w", err)
-		}
-		s.oldLabels = map[string]string{}
-		if old.Metadata != nil && old.Metadata.Labels != nil {
-			s.oldLabels = old.Metadata.Labels
-		}
-	}
-	return selector.Matches(labels.Set(s.oldLabels)), nil
-}
+const (
+	asItIs  which = false // as the rules so far have made it
+	asItWas which = true  // before the update
+)
 
 // variables returns the values of those of an expression's variables that cost something only where the
 // expression reads them.
-func (s *subject) variables(references []string) (map[string]any, error) {
+func (s *subject) variables(references []string, object which) (map[string]any, error) {
 	variables := map[string]any{}
 	for _, name := range references {
-		switch name {
-		case varUser:
-			variables[name] = userValue(s.req.GetUserInfo())
-		case varNamespace:
-			ns, err := s.namespace()
-			if err != nil {
-				return nil, err
-			}
-			variables[name] = map[string]any{
-				"name": ns.GetName(), "labels": orEmpty(ns.GetLabels()), "annotations": orEmpty(ns.GetAnnotations()),
-			}
-		case varObject:
-			if s.object == nil {
-				if err := s.req.Decode(&s.object); err != nil {
-					return nil, err
-				}
-				s.showCurrent()
-			}
-			variables[name] = s.object
+		var err error
+		switch {
+		case name == varOldObject, name == varObject && object == asItWas:
+			variables[name], err = s.oldObjectValue()
+		case name == varObject:
+			variables[name], err = s.objectValue()
+		case name == varNamespace && isNamespace(s.req.AdmissionRequest):
+			variables[name], err = s.namespaceValue()
+		case name == varUser, name == varRequest, name == varNamespace:
+			variables[name], err = s.constantValue(name)
+		}
+		if err != nil {
+			return nil, err
 		}
 	}
 	return variables, nil
 }
 
-// showCurrent lets expressions see what earlier rules did to the object.
-func (s *subject) showCurrent() {
-	metadata, ok := s.object["metadata"].(map[string]any)
-	if !ok {
-		return
+func (s *subject) constantValue(name string) (value any, err error) {
+	if value, ok := s.constant[name]; ok {
+		return value, nil
 	}
-	for _, m := range []*stringMap{&s.labels, &s.annotations} {
-		if m.after != nil {
-			metadata[m.name] = m.after
+	switch name {
+	case varUser:
+		value = userValue(s.req.GetUserInfo())
+	case varRequest:
+		value = requestValue(s.req.AdmissionRequest)
+	case varNamespace:
+		value, err = s.namespaceValue()
+	}
+	if s.constant == nil {
+		s.constant = map[string]any{}
+	}
+	if err == nil {
+		s.constant[name] = value
+	}
+	return value, err
+}
+
+func (s *subject) objectValue() (any, error) {
+	if s.decoded == nil {
+		if err := s.req.Decode(&s.decoded); err != nil {
+			return nil, err
+		}
+		s.show(&s.object)
+		if s.template != nil {
+			s.show(s.template)
 		}
 	}
+	return s.decoded, nil
+}
+
+// oldObjectValue is null on CREATE.
+func (s *subject) oldObjectValue() (any, error) {
+	if len(s.req.GetOldObject()) == 0 {
+		return nil, nil
+	}
+	if s.decodedOld == nil {
+		if err := s.req.DecodeOld(&s.decodedOld); err != nil {
+			return nil, err
+		}
+	}
+	return s.decodedOld, nil
+}
+
+// show lets expressions see what earlier rules did to the object.
+func (s *subject) show(p *place) {
+	at := s.decoded
+	for _, name := range append(slices.Clone(p.path), "metadata") {
+		next, ok := at[name].(map[string]any)
+		if !ok {
+			if name != "metadata" {
+				return
+			}
+			next = map[string]any{}
+			at[name] = next
+		}
+		at = next
+	}
+	for _, m := range []*stringMap{&p.labels, &p.annotations} {
+		if m.after != nil {
+			at[m.name] = m.after
+		}
+	}
+}
+
+func (s *subject) namespaceValue() (any, error) {
+	ns, err := s.namespace()
+	if err != nil {
+		return nil, err
+	}
+	return map[string]any{
+		"name": ns.GetName(), "labels": orEmpty(ns.GetLabels()), "annotations": orEmpty(ns.GetAnnotations()),
+	}, nil
 }
 
 func userValue(user *admissionv1.UserInfo) map[string]any {
@@ -217,6 +217,27 @@ func userValue(user *admissionv1.UserInfo) map[string]any {
 	return map[string]any{
 		"username": user.GetUsername(), "uid": user.GetUid(), "groups": user.GetGroups(), "extra": extra,
 	}
+}
+
+func requestValue(req *admissionv1.AdmissionRequest) map[string]any {
+	kind, resource := req.GetKind(), req.GetResource()
+	return map[string]any{
+		"operation":   operationName(req),
+		"kind":        map[string]any{"group": kind.GetGroup(), "version": kind.GetVersion(), "kind": kind.GetKind()},
+		"resource":    map[string]any{"group": resource.GetGroup(), "version": resource.GetVersion(), "resource": resource.GetResource()},
+		"subResource": req.GetSubResource(),
+		"name":        req.GetName(),
+		"namespace":   req.GetNamespace(),
+		"dryRun":      req.GetDryRun(),
+		"userInfo":    userValue(req.GetUserInfo()),
+	}
+}
+
+func operationName(req *admissionv1.AdmissionRequest) string {
+	if req.GetOperation() == admissionv1.Operation_OPERATION_UPDATE {
+		return "UPDATE"
+	}
+	return "CREATE"
 }
 
 // orEmpty spares expressions the difference between a nil and an empty map.

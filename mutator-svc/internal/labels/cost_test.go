@@ -1,0 +1,52 @@
+package labels_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/gatefold/gatefold/mutator-svc/internal/labels"
+	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
+	"github.com/gatefold/gatefold/sdk"
+)
+
+// Each expression keeps to the limit of one, and all together to that of a request.
+func TestExpressionsShareABudget(t *testing.T) {
+	list := "[" + strings.TrimSuffix(strings.Repeat("1,", 30), ",") + "]"
+	expression := strings.NewReplacer("L", list).Replace("L.all(a, L.all(b, L.all(c, a + b + c > 0)))") // some 500,000
+	var rules []labels.Rule
+	for i := range 60 {
+		rules = append(rules, labels.Rule{Name: fmt.Sprintf("r%d", i), Set: labels.Set{Annotations: map[string]string{fmt.Sprintf("a%d", i): "${string(" + expression + ")}"}}})
+	}
+	for count, want := range map[int]string{3: "", len(rules): "the rules' expressions together exceed the cost limit of one request (10000000)"} {
+		_, err := mutateWith(t.Context(), t, rules[:count])
+		if got := fmt.Sprint(err); (err != nil) != (want != "") || !strings.Contains(got, want) {
+			t.Errorf("%d rules: %v, want %q", count, err, want)
+		}
+	}
+}
+
+// Whoever asks no longer waits for the answer: nobody goes on computing it.
+func TestExpressionsStopWithTheirContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	list := "[" + strings.TrimSuffix(strings.Repeat("1,", 300), ",") + "]"
+	_, err := mutateWith(ctx, t, []labels.Rule{{Set: labels.Set{Annotations: map[string]string{"a": "${string(" + list + ".all(a, a > 0))}"}}}})
+	if err == nil || !strings.Contains(err.Error(), "operation interrupted") {
+		t.Errorf("%v, want an interruption", err)
+	}
+}
+
+func mutateWith(ctx context.Context, t *testing.T, rules []labels.Rule) (*sdk.Mutation, error) {
+	t.Helper()
+	cfg := labels.Config{Rules: rules}
+	cfg.SetDefaults()
+	mutator, err := labels.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return mutator.Mutate(ctx, &sdk.Request{AdmissionRequest: &admissionv1.AdmissionRequest{
+		Operation: admissionv1.Operation_OPERATION_CREATE, Object: []byte(`{"metadata":{}}`),
+	}})
+}
