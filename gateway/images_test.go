@@ -121,8 +121,11 @@ func TestImageReviewRequest(t *testing.T) {
 	g := start(t, "h2", []gateway.Backend{validator("look")}, services{validators: map[string]sdk.Validator{
 		"look": sdk.ValidatorFunc(func(_ context.Context, r *sdk.Request) (*sdk.Verdict, error) { asked <- r; return nil, nil }),
 	}})
-	g.images(t, imageReview)
-	g.images(t, imageReview)
+	for range 2 {
+		if got, _ := g.images(t, imageReview); got.code != http.StatusOK {
+			t.Fatalf("answered %d %s", got.code, got.text)
+		}
+	}
 	first, second := <-asked, <-asked
 	if first.GetUid() == "" || first.GetUid() == second.GetUid() {
 		t.Errorf("the uids are %q and %q", first.GetUid(), second.GetUid())
