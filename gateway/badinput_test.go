@@ -52,7 +52,7 @@ func TestBadInput(t *testing.T) {
 		"root":                 {request: request{path: "/"}, code: 404, text: "there is nothing at /"},
 		"the gRPC path":        {request: request{path: "/gatefold.gateway.v1.GateService/Mutate"}, code: 404, text: "there is nothing at"},
 		"20 MB":                {request: request{body: big(20 << 20)}, code: 200},
-		"more than the limit":  {request: request{body: big(25 << 20)}, code: 200, denied: "the admission review is larger than the gate takes (limits.reviewBytes: 25165824)"},
+		"more than the limit":  {request: request{body: big(25 << 20)}, code: 200, denied: "the review is larger than the gate takes (limits.reviewBytes: 25165824)"},
 	}
 	for _, protocol := range []string{"h2", "http/1.1"} {
 		g := start(t, protocol, nil, services{mutators: map[string]sdk.Mutator{"unused": label("a", "b")}})

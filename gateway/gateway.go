@@ -1,5 +1,5 @@
-// Package gateway is the gate: kube-apiserver's one webhook, and a gRPC API of the same two calls. It asks
-// the mutators and validators that a GatewayConfig names, and makes one answer of theirs.
+// Package gateway is the gate: kube-apiserver's one webhook, its ImagePolicyWebhook, and a gRPC API of the same
+// two calls. It asks the mutators and validators that a GatewayConfig names, and makes one answer of theirs.
 package gateway
 
 import (

@@ -34,6 +34,7 @@ func TestSystem(t *testing.T) {
 	t.Run("a pod waits for its ServiceAccount", func(t *testing.T) { testLateServiceAccounts(t, w, w.gates["http1"]) })
 	t.Run("a ConfigMap gives roles", func(t *testing.T) { testRoleConfigMap(t, w, w.gates["http1"]) })
 	t.Run("other people's webhooks do behind the gate what they do alone", func(t *testing.T) { testThirdParty(t, w) })
+	t.Run("images are reviewed for the ImagePolicyWebhook plugin", func(t *testing.T) { testImages(t, w) })
 	for protocol, g := range w.gates {
 		t.Run(protocol, func(t *testing.T) {
 			for _, c := range checks {

@@ -75,11 +75,16 @@ func newWorld(t *testing.T) *world {
 
 func (w *world) startService(t *testing.T, name, binary string) *service {
 	t.Helper()
+	return w.startServiceWith(t, name, binary, must(filepath.Abs(filepath.Join("testdata", "policies")))(t))
+}
+
+// startServiceWith is startService with a folder of policies.
+func (w *world) startServiceWith(t *testing.T, name, binary, policies string) *service {
+	t.Helper()
 	s := &service{binary: binary, address: must(harness.FreeAddress())(t), admin: must(harness.FreeAddress())(t)}
 	s.config = must(harness.Render(filepath.Join("testdata", name+".yaml"), w.dir, map[string]any{
 		"Address": s.address, "Admin": s.admin, "CAFile": w.pki.CAFile,
-		"Server":   must(w.pki.Server(name))(t),
-		"Policies": must(filepath.Abs(filepath.Join("testdata", "policies")))(t),
+		"Server": must(w.pki.Server(name))(t), "Policies": policies,
 	}))(t)
 	s.process = w.start(t, s.binary, s.config, s.admin)
 	return s
@@ -97,10 +102,13 @@ func (w *world) startGate(t *testing.T, alpn string, apiserver harness.KeyPair) 
 // filled in here and everything else by values.
 func (w *world) startGateFrom(t *testing.T, file string, apiserver harness.KeyPair, values map[string]any) *gate {
 	t.Helper()
-	g := &gate{
-		apiserver: apiserver,
-		address:   must(harness.FreeAddress())(t), admin: must(harness.FreeAddress())(t),
-	}
+	return w.startGateAt(t, must(harness.FreeAddress())(t), file, apiserver, values)
+}
+
+// startGateAt is startGateFrom for an address that somebody had to know before.
+func (w *world) startGateAt(t *testing.T, address, file string, apiserver harness.KeyPair, values map[string]any) *gate {
+	t.Helper()
+	g := &gate{apiserver: apiserver, address: address, admin: must(harness.FreeAddress())(t)}
 	all := map[string]any{
 		"Address": g.address, "Admin": g.admin, "CAFile": w.pki.CAFile,
 		"Server": must(w.pki.Server("gateway"))(t),

@@ -84,7 +84,7 @@ func (l *loaded) namespaces() []string {
 	for _, o := range l.manifests {
 		_, res, err := l.requests.Mapper.OfObject(o.Root)
 		name := cmp.Or(o.Namespace(), l.requests.Namespace)
-		if err == nil && res.Namespaced && !slices.Contains(names, name) {
+		if err == nil && (res.Namespaced || o.IsImageReview()) && !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}

@@ -81,6 +81,8 @@ func TestReview(t *testing.T) {
 			stdin: "apiVersion: example.com/v1\nkind: Policy\nmetadata: {name: a}\n",
 			args:  []string{"--config", "testdata/away.yaml", "-f", "-", "--as", "jane", "-o", "patch"},
 		},
+		"images":          {args: []string{"--config", "testdata/images.yaml", "-f", "testdata/images-reviews.yaml", "--objects", examples + "/objects/1-team.yaml", "-n", "prod"}},
+		"images-updated":  {args: []string{"--config", "testdata/images.yaml", "-f", "testdata/images-reviews.yaml", "--operation", "UPDATE", "-o", "json"}},
 		"no-files":        {args: []string{"--config", configFile}},
 		"no-objects":      {stdin: "# nothing\n", args: []string{"--config", configFile, "-f", "-"}},
 		"no-config":       {args: []string{"-f", "testdata/pod.yaml"}},

@@ -22,20 +22,32 @@ func (o Object) APIVersion() string { return o.Root.GetString("apiVersion") }
 // Kind returns the object's kind, which is never empty.
 func (o Object) Kind() string { return o.Root.GetString("kind") }
 
-// Name returns metadata.name, which may be empty when there is a metadata.generateName.
+// IsImageReview tells whether the object is what kube-apiserver's ImagePolicyWebhook plugin asks about: it has no
+// name, and its namespace is part of the question.
+func (o Object) IsImageReview() bool { return isImageReview(o.Root) }
+
+// Name returns metadata.name, which may be empty when there is a metadata.generateName, and of an ImageReview.
 func (o Object) Name() string { return o.Root.GetString("metadata", "name") }
 
-// Namespace returns metadata.namespace, or "".
-func (o Object) Namespace() string { return o.Root.GetString("metadata", "namespace") }
+// Namespace returns metadata.namespace, or "". Of an ImageReview it is spec.namespace.
+func (o Object) Namespace() string {
+	if o.IsImageReview() {
+		return o.Root.GetString("spec", "namespace")
+	}
+	return o.Root.GetString("metadata", "namespace")
+}
 
 // Ref names the object for people, as kubectl does: "pod/web", "deployment.apps/web". An object to be
-// named by the apiserver ends in "*".
+// named by the apiserver ends in "*". ImageReviews are told apart by nothing but where they stand.
 func (o Object) Ref() string {
 	kind := strings.ToLower(o.Kind())
 	if group, _, found := strings.Cut(o.APIVersion(), "/"); found {
 		kind += "." + group
 	}
 	name := o.Name()
+	if name == "" && o.IsImageReview() {
+		return kind
+	}
 	if name == "" {
 		name = o.Root.GetString("metadata", "generateName") + "*"
 	}
@@ -55,6 +67,9 @@ func check(n *tree.Node) error {
 	if isList(n) {
 		return nil
 	}
+	if isImageReview(n) {
+		return checkImageReview(n)
+	}
 	meta := n.Get("metadata")
 	if meta == nil || meta.Kind != tree.Object {
 		return fmt.Errorf("metadata is missing or not a mapping")
@@ -67,6 +82,21 @@ func check(n *tree.Node) error {
 	}
 	if meta.GetString("name") == "" && meta.GetString("generateName") == "" {
 		return fmt.Errorf("metadata.name or metadata.generateName is missing")
+	}
+	return nil
+}
+
+func isImageReview(n *tree.Node) bool {
+	group, _, _ := strings.Cut(n.GetString("apiVersion"), "/")
+	return group == "imagepolicy.k8s.io" && n.GetString("kind") == "ImageReview"
+}
+
+func checkImageReview(n *tree.Node) error {
+	if spec := n.Get("spec"); spec == nil || spec.Kind != tree.Object {
+		return fmt.Errorf("spec is missing or not a mapping; an ImageReview is nothing without it")
+	}
+	if v := n.Get("spec", "namespace"); v != nil && v.Kind != tree.String && v.Text != "null" {
+		return fmt.Errorf("spec.namespace is %s, not a text; put it in quotes", v.JSON())
 	}
 	return nil
 }

@@ -70,6 +70,8 @@ func TestProblems(t *testing.T) {
 		"no metadata":        {"x.yaml", "apiVersion: v1\nkind: Pod\n", "x.yaml:1: metadata is missing or not a mapping"},
 		"no name":            {"x.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {labels: {}}\n", "x.yaml:1: metadata.name or metadata.generateName is missing"},
 		"name is a number":   {"x.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {name: 1}\n", "x.yaml:1: metadata.name is 1, not a text; put it in quotes"},
+		"empty ImageReview":  {"x.yaml", "apiVersion: imagepolicy.k8s.io/v1alpha1\nkind: ImageReview\n", "x.yaml:1: spec is missing or not a mapping; an ImageReview is nothing without it"},
+		"nowhere at all":     {"x.yaml", "apiVersion: imagepolicy.k8s.io/v1alpha1\nkind: ImageReview\nspec: {namespace: 1}\n", "x.yaml:1: spec.namespace is 1, not a text; put it in quotes"},
 		"bad item of a list": {"x.yaml", "apiVersion: v1\nkind: List\nitems: [{kind: Pod}]\n", "x.yaml:1: apiVersion is missing or not a text (items[0] of this List)"},
 		"cut off JSON":       {"x.json", "{\n\"kind\": \"Pod\",\n", "x.json:3: not valid JSON: unexpected EOF"},
 		"duplicate name":     {"x.json", "{\"kind\": \"Pod\",\n\"kind\": \"Pod\"}", `x.json:2: not valid JSON: duplicate object member name at /kind`},

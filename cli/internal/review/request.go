@@ -55,6 +55,10 @@ func (r *Requests) subject(o manifest.Object) (*subject, error) {
 		return nil, fmt.Errorf("%s: %w", o.Source, err)
 	}
 	s := &subject{Object: o, root: o.Root.Clone()}
+	if o.IsImageReview() {
+		r.imageReview(s, gvk, res)
+		return s, nil
+	}
 	if res.Guessed {
 		s.notes = append(s.notes, guess(gvk, res))
 	}

@@ -85,8 +85,8 @@ type Reviewer struct {
 	Requests *Requests
 }
 
-// Review asks about o: all mutators, then all validators about what they made of it. The error is for an
-// object about which nobody can be asked.
+// Review asks about o: all mutators, then all validators about what they made of it; of an ImageReview, the
+// validators. The error is for an object about which nobody can be asked.
 func (v *Reviewer) Review(ctx context.Context, o manifest.Object) (*Result, error) {
 	s, err := v.Requests.subject(o)
 	if err != nil {
@@ -102,11 +102,7 @@ func (v *Reviewer) Review(ctx context.Context, o manifest.Object) (*Result, erro
 	if v.WaitShadows != nil {
 		defer v.Decisions.expectShadows(s.request.GetUid())()
 	}
-	final, err := v.mutate(ctx, r, s)
-	if err == nil && r.Verdict == Allowed {
-		err = v.validate(ctx, r, s, final)
-	}
-	if err != nil {
+	if err := v.ask(ctx, r, s); err != nil {
 		r.Verdict, r.Err = Failed, err
 	}
 	if v.WaitShadows != nil {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
+	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -82,9 +84,9 @@ func DecodeReview(data []byte) (apiVersion string, req *admissionv1.AdmissionReq
 	}
 	switch {
 	case in.Kind != kind:
-		return "", nil, fmt.Errorf("kind is %q, expected %q", in.Kind, kind)
+		return "", nil, fmt.Errorf("kind is %s, expected %q", quote(in.Kind), kind)
 	case in.APIVersion != V1 && in.APIVersion != V1beta1:
-		return "", nil, fmt.Errorf("apiVersion is %q, expected %q or %q", in.APIVersion, V1, V1beta1)
+		return "", nil, fmt.Errorf("apiVersion is %s, expected %q or %q", quote(in.APIVersion), V1, V1beta1)
 	case in.Request == nil:
 		return "", nil, errors.New("the AdmissionReview has no request")
 	case in.Request.UID == "":
@@ -103,13 +105,28 @@ func describe(err error) string {
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
 		return "it ends too early"
 	}
-	return err.Error()
+	return short(err.Error(), maxDescription)
+}
+
+// What an error quotes of a review came from outside, and may be as large as the review.
+const (
+	maxQuoted      = 100 // bytes of one value
+	maxDescription = 400 // bytes of what the JSON library says, which names members on the way to the mistake
+)
+
+func quote(s string) string { return strconv.Quote(short(s, maxQuoted)) }
+
+func short(s string, limit int) string {
+	if len(s) <= limit {
+		return s
+	}
+	return strings.ToValidUTF8(s[:limit], "") + "…"
 }
 
 func (r *request) proto() (*admissionv1.AdmissionRequest, error) {
 	operation, ok := operations[r.Operation]
 	if !ok {
-		return nil, fmt.Errorf("request.operation is %q, expected CREATE, UPDATE, DELETE or CONNECT", r.Operation)
+		return nil, fmt.Errorf("request.operation is %s, expected CREATE, UPDATE, DELETE or CONNECT", quote(r.Operation))
 	}
 	return &admissionv1.AdmissionRequest{
 		Uid:                r.UID,

@@ -21,7 +21,7 @@ type Cause string
 // The causes. The first five are about the review as a whole, the others about one backend; of the last one no
 // answer is made.
 const (
-	BadReview    Cause = "bad_review"    // the sender's mistake: not an AdmissionReview
+	BadReview    Cause = "bad_review"    // the sender's mistake: not a review
 	TooLarge     Cause = "too_large"     // larger than limits.reviewBytes, and without a uid to refuse it by
 	Overloaded   Cause = "overloaded"    // too much in memory already; worth another try
 	Canceled     Cause = "canceled"      // nobody waits for the answer any more

@@ -1,5 +1,6 @@
-// Package webhook is the gate's HTTPS face: it takes AdmissionReviews as kube-apiserver posts them, calls
-// the gate's own API through grpc-gateway's mux, and answers as outcome's table says.
+// Package webhook is the gate's HTTPS face: it takes AdmissionReviews as kube-apiserver posts them, and
+// ImageReviews as its ImagePolicyWebhook plugin does, calls the gate's own API through grpc-gateway's mux, and
+// answers as outcome's table says.
 package webhook
 
 import (
@@ -43,8 +44,11 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// Handler serves exactly POST /mutate and POST /validate. It never redirects: kube-apiserver would follow,
-// with its credentials (CVE-2020-8561).
+// imagesPath is where ImageReviews go.
+const imagesPath = "/imagereview"
+
+// Handler serves exactly POST /mutate, POST /validate and POST /imagereview. It never redirects: kube-apiserver
+// would follow, with its credentials (CVE-2020-8561).
 type Handler struct {
 	cfg    Config
 	mux    *runtime.ServeMux
@@ -101,14 +105,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	data, err := read(r, h.cfg.ReviewBytes)
 	switch {
 	case errors.Is(err, errTooLarge):
-		h.tooLarge(ctx, w, data)
+		h.tooLarge(ctx, w, r.URL.Path, data)
 		return
 	case err != nil:
 		h.failReview(ctx, w, outcome.New(outcome.Canceled, fmt.Errorf("the review did not arrive whole: %w", err)))
 		return
 	}
 	r = r.WithContext(ctx)
-	r.Body = &body{ctx: ctx, data: data}
+	r.Body = &body{ctx: ctx, data: data, image: r.URL.Path == imagesPath}
 	r.Header.Del("Grpc-Timeout") // the deadline is ?timeout= and nothing else
 	h.mux.ServeHTTP(w, r)
 }
@@ -116,9 +120,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // refuse says why r cannot be a review; code 0 means that it can.
 func refuse(r *http.Request) (code int, text string) {
 	switch r.URL.EscapedPath() {
-	case "/mutate", "/validate":
+	case "/mutate", "/validate", imagesPath:
 	default:
-		return http.StatusNotFound, fmt.Sprintf("there is nothing at %s; reviews go to exactly /mutate or /validate", r.URL.EscapedPath())
+		return http.StatusNotFound, fmt.Sprintf("there is nothing at %s; reviews go to exactly /mutate, /validate or /imagereview", r.URL.EscapedPath())
 	}
 	if r.Method != http.MethodPost {
 		return http.StatusMethodNotAllowed, fmt.Sprintf("%s is not allowed; reviews are sent by POST", r.Method)
@@ -153,16 +157,19 @@ func read(r *http.Request, limit int64) ([]byte, error) {
 // beginningBytes hold the uid of a review: nothing before it is longer than a line.
 const beginningBytes = 4 << 10
 
-// tooLarge refuses a review by its uid, so that no failure policy lets the object in unseen. Only when no
-// uid can be found it is a failure.
-func (h *Handler) tooLarge(ctx context.Context, w http.ResponseWriter, beginning []byte) {
-	failure := outcome.New(outcome.TooLarge, fmt.Errorf("the admission review is larger than the gate takes (limits.reviewBytes: %d)", h.cfg.ReviewBytes))
-	apiVersion, uid, ok := codec.Prefix(beginning)
+// tooLarge refuses a review, so that neither a failure policy nor defaultAllow lets the object in unseen. An
+// AdmissionReview is refused by its uid; only when none can be found it is a failure.
+func (h *Handler) tooLarge(ctx context.Context, w http.ResponseWriter, path string, beginning []byte) {
+	failure := outcome.New(outcome.TooLarge, fmt.Errorf("the review is larger than the gate takes (limits.reviewBytes: %d)", h.cfg.ReviewBytes))
+	apiVersion, uid, ok := codec.V1alpha1, "", true
+	if path != imagesPath {
+		apiVersion, uid, ok = codec.Prefix(beginning)
+	}
 	if !ok {
 		h.failReview(ctx, w, failure)
 		return
 	}
-	answer, err := codec.EncodeReview(apiVersion, &gatewayv1.Review{
+	answer, err := encode(apiVersion, &gatewayv1.Review{
 		Uid:    uid,
 		Status: &gatewayv1.Status{Message: failure.Error(), Reason: "RequestEntityTooLarge", Code: http.StatusRequestEntityTooLarge},
 	})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/google/uuid"
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/protobuf/proto"
@@ -18,13 +19,14 @@ import (
 
 const contentType = "application/json"
 
-// marshaler lets grpc-gateway speak AdmissionReview instead of proto JSON.
+// marshaler lets grpc-gateway speak AdmissionReview and ImageReview instead of proto JSON.
 type marshaler struct{ tracer trace.Tracer }
 
 // body is a review that was read whole. It carries its context because grpc-gateway's decoders get none.
 type body struct {
-	ctx  context.Context //nolint:containedctx // see above
-	data []byte
+	ctx   context.Context //nolint:containedctx // see above
+	data  []byte
+	image bool // an ImageReview and no AdmissionReview
 }
 
 // Read has nothing to give: the marshaler takes data as it is.
@@ -43,10 +45,10 @@ func withContext(ctx context.Context, response proto.Message) (any, error) {
 	return &reply{ctx: ctx, response: response}, nil
 }
 
-// ContentType is what every AdmissionReview has.
+// ContentType is what every review has.
 func (marshaler) ContentType(any) string { return contentType }
 
-// Marshal writes an answer of the gate as AdmissionReview, in the version that was asked.
+// Marshal writes an answer of the gate as the review that it was asked in, in the version that was asked.
 func (m marshaler) Marshal(v any) ([]byte, error) {
 	r, ok := v.(*reply)
 	if !ok {
@@ -56,9 +58,9 @@ func (m marshaler) Marshal(v any) ([]byte, error) {
 	defer span.End()
 	switch response := r.response.(type) {
 	case *gatewayv1.MutateResponse:
-		return codec.EncodeReview(response.GetApiVersion(), response.GetReview())
+		return encode(response.GetApiVersion(), response.GetReview())
 	case *gatewayv1.ValidateResponse:
-		return codec.EncodeReview(response.GetApiVersion(), response.GetReview())
+		return encode(response.GetApiVersion(), response.GetReview())
 	default:
 		return nil, fmt.Errorf("%T is no answer to a review", response)
 	}
@@ -75,6 +77,9 @@ func (m marshaler) NewDecoder(r io.Reader) runtime.Decoder {
 		defer span.End()
 		data := in.data
 		in.data = nil // what was decoded is a copy, and the review may be large
+		if in.image {
+			return decodeImages(data, v)
+		}
 		return decode(data, v)
 	})
 }
@@ -87,12 +92,28 @@ func (marshaler) NewEncoder(io.Writer) runtime.Encoder {
 	return runtime.EncoderFunc(func(any) error { return errors.New("the gate streams nothing") })
 }
 
+func encode(apiVersion string, review *gatewayv1.Review) ([]byte, error) {
+	if apiVersion == codec.V1alpha1 {
+		return codec.EncodeImageReview(review)
+	}
+	return codec.EncodeReview(apiVersion, review)
+}
+
 func decode(data []byte, into any) error {
 	apiVersion, req, err := codec.DecodeReview(data)
 	if err != nil {
 		return err
 	}
 	return set(into, apiVersion, req)
+}
+
+// decodeImages gives the review an uid of its own. When the plugin asks again, that is another one.
+func decodeImages(data []byte, into any) error {
+	req, err := codec.DecodeImageReview(data, uuid.NewString())
+	if err != nil {
+		return err
+	}
+	return set(into, codec.V1alpha1, req)
 }
 
 func set(into any, apiVersion string, req *admissionv1.AdmissionRequest) error {

@@ -21,6 +21,10 @@ type ControlPlaneConfig struct {
 	OTLPEndpoint string
 	// WebhookClient is the certificate it shows to webhooks.
 	WebhookClient KeyPair
+	// Admission is the content of its AdmissionConfiguration. Empty: one that says no more than WebhookClient.
+	Admission string
+	// Plugins are admission plugins to enable beside those that are on by default.
+	Plugins []string
 }
 
 // ControlPlane is a kube-apiserver and its etcd.
@@ -46,7 +50,7 @@ func StartControlPlane(c ControlPlaneConfig) (*ControlPlane, error) {
 	if err != nil {
 		return nil, err
 	}
-	admission, err := writeAdmission(c.Dir, c.WebhookClient)
+	admission, err := writeAdmission(c)
 	if err != nil {
 		return nil, err
 	}
@@ -69,6 +73,9 @@ func StartControlPlane(c ControlPlaneConfig) (*ControlPlane, error) {
 		Set("audit-log-mode", "blocking").
 		// envtest switches it off; pods get their token volume from it, as everywhere.
 		Set("disable-admission-plugins", "StorageObjectInUseProtection")
+	if len(c.Plugins) > 0 {
+		env.ControlPlane.GetAPIServer().Configure().Set("enable-admission-plugins", c.Plugins...)
+	}
 	ctrllog.SetLogger(logr.Discard()) // envtest speaks through this global, and complains when nobody has set it
 	config, err := env.Start()
 	if err != nil {
@@ -127,18 +134,22 @@ rules:
 `)
 }
 
-// writeAdmission makes kube-apiserver show a client certificate to every webhook, of both kinds.
-func writeAdmission(dir string, client KeyPair) (string, error) {
-	kubeconfig, err := writeFile(dir, "webhook-client.kubeconfig", fmt.Sprintf(`apiVersion: v1
+// writeAdmission makes kube-apiserver show a client certificate to every webhook, of both kinds, if it is not told
+// otherwise.
+func writeAdmission(c ControlPlaneConfig) (string, error) {
+	if c.Admission != "" {
+		return writeFile(c.Dir, "admission.yaml", c.Admission)
+	}
+	kubeconfig, err := writeFile(c.Dir, "webhook-client.kubeconfig", fmt.Sprintf(`apiVersion: v1
 kind: Config
 users:
 - name: "*"
   user: {client-certificate: %q, client-key: %q}
-`, client.CertFile, client.KeyFile))
+`, c.WebhookClient.CertFile, c.WebhookClient.KeyFile))
 	if err != nil {
 		return "", err
 	}
-	return writeFile(dir, "admission.yaml", fmt.Sprintf(`apiVersion: apiserver.config.k8s.io/v1
+	return writeFile(c.Dir, "admission.yaml", fmt.Sprintf(`apiVersion: apiserver.config.k8s.io/v1
 kind: AdmissionConfiguration
 plugins:
 - name: MutatingAdmissionWebhook
