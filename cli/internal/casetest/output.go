@@ -36,10 +36,14 @@ func Printers(o Output) map[string]func(io.Writer, *Report) error {
 func (o Output) table(w io.Writer, r *Report) error {
 	var b strings.Builder
 	words := map[string]string{
-		Passed: o.Style.Paint(render.Green, "PASS"), Failed: o.Style.Paint(render.Red, "FAIL"), Broken: o.Style.Paint(render.Yellow, "????"),
+		Passed: o.Style.Paint(render.Green, "PASS"), Failed: o.Style.Paint(render.Red, "FAIL"), Broken: o.Style.Paint(render.Yellow, "ERROR"),
 	}
 	for _, result := range o.shown(r) {
-		fmt.Fprintf(&b, "%s  %s  %s\n", words[result.Status], render.Clean(result.File), render.Clean(result.Name))
+		gap := "  "
+		if result.Status == Broken { // its word is one longer
+			gap = " "
+		}
+		fmt.Fprintf(&b, "%s%s%s  %s\n", words[result.Status], gap, render.Clean(result.File), render.Clean(result.Name))
 		if result.Status == Failed {
 			fmt.Fprintf(&b, "      %s\n", o.Style.Paint(render.Dim, render.Clean(fmt.Sprintf("%s:%d", result.File, result.Line))))
 		}
@@ -85,11 +89,11 @@ func hang(text, first, others string) string {
 // summary says how many cases there were, and what came of them.
 func (o Output) summary(r *Report) string {
 	passed, failed, broken := r.Count(Passed), r.Count(Failed), r.Count(Broken)
-	text := fmt.Sprintf("%s in %s: %d passed, %d failed", plural(len(r.Results), "case"), plural(r.filesWithCases(), "file"), passed, failed)
+	text := fmt.Sprintf("%s in %s: %d passed, %d failed", plural(len(r.Results), "case"), plural(len(r.filesWithCases()), "file"), passed, failed)
 	if broken > 0 {
 		text += fmt.Sprintf(", %d could not be run", broken)
 	}
-	if n := len(r.filesWithProblems()); n > 0 && broken == 0 {
+	if n := len(r.unread()); n > 0 {
 		text += fmt.Sprintf("; %s could not be understood", plural(n, "file"))
 	}
 	if o.Time {
@@ -116,23 +120,23 @@ func (o Output) shown(r *Report) []*Result {
 	return slices.DeleteFunc(slices.Clone(r.Results), func(r *Result) bool { return r.Status == Passed })
 }
 
-func (r *Report) filesWithCases() int {
-	seen := map[string]bool{}
-	for _, result := range r.Results {
-		seen[result.File] = true
-	}
-	return len(seen)
-}
-
-// filesWithProblems are the test files whose cases are not among the results, because they cannot be understood.
-func (r *Report) filesWithProblems() []string {
+// filesWithCases are those whose cases are among the results.
+func (r *Report) filesWithCases() []string {
 	var files []string
-	for _, p := range r.Problems {
-		if slices.Contains(r.Files, p.File) && !slices.Contains(files, p.File) {
-			files = append(files, p.File)
+	for _, result := range r.Results {
+		if !slices.Contains(files, result.File) {
+			files = append(files, result.File)
 		}
 	}
 	return files
+}
+
+// unread are the files whose cases are not among the results, because they cannot be understood.
+func (r *Report) unread() []string {
+	with := r.filesWithCases()
+	return slices.DeleteFunc(slices.Clone(r.Files), func(file string) bool {
+		return slices.Contains(with, file) || len(problemsOf(r.Problems, file)) == 0
+	})
 }
 
 type jsonReport struct {
@@ -209,14 +213,14 @@ func (o Output) suite(r *Report, file string) (suite junit.Testsuite, any bool) 
 		case Failed:
 			c.Failure = &junit.Result{Message: failed(result), Data: fmt.Sprintf("%s:%d\n%s", result.File, result.Line, texts(result))}
 		case Broken:
-			c.Error = &junit.Result{Message: "the case could not be run", Data: r.Problems.Error()}
+			c.Error = &junit.Result{Message: "the case could not be run", Data: render.Clean(result.Problem)}
 		}
 		suite.AddTestcase(c)
 	}
 	if own := problemsOf(r.Problems, file); !any && len(own) > 0 {
 		any = true
 		suite.AddTestcase(junit.Testcase{Name: file, Classname: file, Time: seconds(0), Error: &junit.Result{
-			Message: "the file cannot be understood", Data: own.Error(),
+			Message: "the file cannot be understood", Data: render.Clean(own.Error()),
 		}})
 	}
 	suite.Time = seconds(took)

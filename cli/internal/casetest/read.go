@@ -1,10 +1,10 @@
 package casetest
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
-	"bytes"
 	"iter"
 	"os"
 	"path/filepath"
@@ -178,7 +178,24 @@ func parseDocument(file string, data []byte) (*document, config.Problems) {
 	if e, ok := errors.AsType[*tree.Error](err); ok {
 		return nil, config.Problems{{File: file, Line: e.Line, Message: e.Message}}
 	}
-	return &document{Test: test, file: file, root: n}, nil
+	d := &document{Test: test, file: file, root: n}
+	if problems := d.outOfPlace(); len(problems) > 0 {
+		return nil, problems
+	}
+	return d, nil
+}
+
+// outOfPlace says what of the services' documents only a process of its own can use.
+func (d *document) outOfPlace() config.Problems {
+	var problems config.Problems
+	for _, service := range []string{"mutator", "validator"} {
+		for _, name := range []string{"apiVersion", "kind", "listen", "admin"} {
+			if d.at(service, name) != nil {
+				problems = append(problems, d.problem("not allowed here; remove it: in a test nobody listens", service, name))
+			}
+		}
+	}
+	return problems
 }
 
 // kindProblem says that a document is not a Test; the parser would propose the kinds of a configuration.
@@ -210,4 +227,3 @@ func repeated(docs []*document) config.Problems {
 	}
 	return problems
 }
-

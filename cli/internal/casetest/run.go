@@ -46,6 +46,8 @@ type Result struct {
 	Name     string    `json:"name"`
 	Status   string    `json:"status"`
 	Failures []Failure `json:"failures,omitempty"`
+	// Problem says why a broken case could not be run, each reason in a line.
+	Problem string `json:"problem,omitempty"`
 	// DurationMS is the time between the request and the answer, in milliseconds.
 	DurationMS float64 `json:"durationMs"`
 }
@@ -224,12 +226,12 @@ func (r *runner) runGroup(ctx context.Context, group []*try, dir string) error {
 	t := group[0].target
 	cfg, from, err := t.config(dir)
 	if err != nil {
-		r.problem(from.problems(err, t.doc)...)
+		r.broken(group, from.problems(err, t.doc))
 		return nil
 	}
 	cluster, _, err := stack.Cluster(t.objects, defaultNamespace, namespaces(group))
 	if err != nil {
-		r.problem(t.doc.problem(err.Error(), "objects"))
+		r.broken(group, config.Problems{t.doc.problem(err.Error(), "objects")})
 		return nil
 	}
 	tel := telemetry.Discard()
@@ -253,9 +255,19 @@ func (r *runner) runGroup(ctx context.Context, group []*try, dir string) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case err != nil:
-		r.problem(from.problems(err, t.doc)...)
+		r.broken(group, from.problems(err, t.doc))
 	}
 	return nil
+}
+
+// broken notes why the cases of a group that have no result could not be run.
+func (r *runner) broken(group []*try, problems config.Problems) {
+	r.problem(problems...)
+	for _, t := range group {
+		if t.result.Status == Broken {
+			t.result.Problem = problems.Error()
+		}
+	}
 }
 
 // namespaces are those that the cases of a group go to.

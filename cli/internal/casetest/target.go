@@ -175,14 +175,19 @@ func (from origins) text(s string) string {
 	return s
 }
 
-// problems returns what err is, with the author's files; d is where it is found when err does not say.
+// problems returns what err is, with the author's files. An error that does not say where it is found is one of
+// what is tested.
 func (from origins) problems(err error, d *document) config.Problems {
 	found, ok := errors.AsType[config.Problems](err)
 	if !ok {
 		if p, is := errors.AsType[config.Problem](err); is {
 			return config.Problems{p}
 		}
-		return config.Problems{d.problem(from.text(err.Error()))}
+		for _, name := range []string{"policies", "config", "validator", "mutator"} {
+			if d.at(name) != nil {
+				return config.Problems{d.problem(from.text(err.Error()), name)}
+			}
+		}
 	}
 	out := make(config.Problems, len(found))
 	for i, p := range found {

@@ -107,34 +107,18 @@ func (t *Test) validateTarget() field.ErrorList {
 		errs = append(errs, field.Forbidden(field.NewPath("policies"), "test one thing: policies, or config, or mutator and validator"))
 	}
 	if t.Mutator != nil {
-		path := field.NewPath("mutator")
-		errs = append(errs, serves(path, t.Mutator.TypeMeta, t.Mutator.Admin)...)
-		errs = append(errs, below(path, t.Mutator.Validate())...)
+		errs = append(errs, below("mutator", t.Mutator.Validate())...)
 	}
 	if t.Validator != nil {
-		path := field.NewPath("validator")
-		errs = append(errs, serves(path, t.Validator.TypeMeta, t.Validator.Admin)...)
-		errs = append(errs, below(path, t.Validator.Validate())...)
+		errs = append(errs, below("validator", t.Validator.Validate())...)
 	}
 	return errs
 }
 
-// serves refuses what a service needs only when it is a process of its own.
-func serves(path *field.Path, meta config.TypeMeta, admin config.Admin) field.ErrorList {
-	var errs field.ErrorList
-	for name, is := range map[string]bool{"apiVersion": meta.APIVersion != "", "kind": meta.Kind != "", "admin": admin != config.Admin{}} {
-		if is {
-			errs = append(errs, field.Forbidden(path.Child(name), "remove it: in a test nobody listens"))
-		}
-	}
-	slices.SortFunc(errs, func(a, b *field.Error) int { return strings.Compare(a.Field, b.Field) })
-	return errs
-}
-
-// below moves errors to where their document stands.
-func below(path *field.Path, errs field.ErrorList) field.ErrorList {
+// below moves errors to the field in which their document stands.
+func below(name string, errs field.ErrorList) field.ErrorList {
 	for _, err := range errs {
-		err.Field = path.String() + "." + err.Field
+		err.Field = name + "." + err.Field
 	}
 	return errs
 }

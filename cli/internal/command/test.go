@@ -87,7 +87,7 @@ The document of -o json has these members:
   summary    files, cases, passed, failed, broken (cases that could not be run), durationMs
   problems   what cannot be understood: file, line, path (the field) and message
   results    each case: file, line, name, durationMs, status (passed, failed or broken), and
-             failures: field, with want and got, or with diff
+             problem, why it could not be run, or failures: field, with want and got, or with diff
 
 Exit codes:
   0  all cases passed
@@ -148,7 +148,7 @@ func (c *testCommand) tell(report *casetest.Report) error {
 	for _, note := range report.Notes {
 		fmt.Fprintf(c.Err, "note: %s\n", render.Clean(note))
 	}
-	for _, file := range slices.Compact(slices.Sorted(slices.Values(report.Written))) {
+	for _, file := range slices.Sorted(slices.Values(report.Written)) {
 		fmt.Fprintf(c.Err, "wrote %s\n", file)
 	}
 	output := casetest.Output{Style: render.StyleFor(c.Out, c.color), FailOnly: c.failOnly, Time: render.IsTerminal(c.Out)}
