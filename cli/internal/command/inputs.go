@@ -102,7 +102,9 @@ func (l *loaded) printNotes(w io.Writer) {
 const defaultConfig = "gatefold.yaml"
 
 // loadConfig reads the configuration at path; fallback is the path where no --config is given.
-func loadConfig(path, fallback string) (*stack.Config, error) { return loadConfigBy(stack.Load, path, fallback) }
+func loadConfig(path, fallback string) (*stack.Config, error) {
+	return loadConfigBy(stack.Load, path, fallback)
+}
 
 func loadConfigBy(load func(string) (*stack.Config, error), path, fallback string) (*stack.Config, error) {
 	cfg, err := load(path)
