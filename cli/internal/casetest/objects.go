@@ -27,7 +27,7 @@ func (d *document) objects(s Source, path ...any) ([]manifest.Object, config.Pro
 	objects, err := manifest.Read(strings.NewReader(""), s.Path)
 	if err != nil {
 		var problems config.Problems
-		for _, line := range strings.Split(err.Error(), "\n") {
+		for line := range strings.SplitSeq(err.Error(), "\n") {
 			problems = append(problems, d.problem(line, path...))
 		}
 		return nil, problems

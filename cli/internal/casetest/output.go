@@ -164,7 +164,7 @@ type jsonProblem struct {
 func (o Output) json(w io.Writer, r *Report) error {
 	out := jsonReport{
 		Summary: jsonSummary{
-			Files: len(r.Files), Cases: len(r.Results), Passed: r.Count(Passed), Failed: r.Count(Failed), Broken: r.Count(Broken),
+			Files: len(r.filesWithCases()), Cases: len(r.Results), Passed: r.Count(Passed), Failed: r.Count(Failed), Broken: r.Count(Broken),
 			DurationMS: float64(r.Took.Microseconds()) / 1000,
 		},
 		Problems: []jsonProblem{},
@@ -182,7 +182,7 @@ func (o Output) json(w io.Writer, r *Report) error {
 func (o Output) junit(w io.Writer, r *Report) error {
 	suites := junit.Testsuites{Name: "gatefold test", Time: seconds(r.Took)}
 	for _, file := range r.Files {
-		if suite, any := o.suite(r, file); any {
+		if suite, there := o.suite(r, file); there {
 			suite.ID = len(suites.Suites)
 			suites.AddSuite(suite)
 		}
@@ -194,14 +194,14 @@ func (o Output) junit(w io.Writer, r *Report) error {
 }
 
 // suite is one file as JUnit has it. What is wrong with the file itself is the error of a case of its own.
-func (o Output) suite(r *Report, file string) (suite junit.Testsuite, any bool) {
+func (o Output) suite(r *Report, file string) (suite junit.Testsuite, there bool) {
 	suite = junit.Testsuite{Name: file, File: file}
 	var took time.Duration
 	for _, result := range r.Results {
 		if result.File != file {
 			continue
 		}
-		any = true
+		there = true
 		own := time.Duration(result.DurationMS * float64(time.Millisecond))
 		took += own
 		if o.FailOnly && result.Status == Passed {
@@ -217,14 +217,14 @@ func (o Output) suite(r *Report, file string) (suite junit.Testsuite, any bool) 
 		}
 		suite.AddTestcase(c)
 	}
-	if own := problemsOf(r.Problems, file); !any && len(own) > 0 {
-		any = true
+	if own := problemsOf(r.Problems, file); !there && len(own) > 0 {
+		there = true
 		suite.AddTestcase(junit.Testcase{Name: file, Classname: file, Time: seconds(0), Error: &junit.Result{
 			Message: "the file cannot be understood", Data: render.Clean(own.Error()),
 		}})
 	}
 	suite.Time = seconds(took)
-	return suite, any
+	return suite, there
 }
 
 func problemsOf(all config.Problems, file string) config.Problems {

@@ -82,11 +82,15 @@ func find(paths []string) ([]string, error) {
 		if !info.IsDir() && !manifest.IsTest(path) {
 			return nil, fmt.Errorf("%s is no test file by its name; tests are in NAME_test.yaml, .yml or .json", path)
 		}
-		err = filepath.WalkDir(path, func(at string, e os.DirEntry, err error) error {
+		root := path
+		if info.IsDir() {
+			root += string(filepath.Separator) // a link to a folder is followed, if it is named itself
+		}
+		err = filepath.WalkDir(root, func(at string, e os.DirEntry, err error) error {
 			switch {
 			case err != nil:
 				return fmt.Errorf("looking for tests: %w", err)
-			case e.IsDir() && at != path && e.Name()[0] == '.':
+			case e.IsDir() && at != root && e.Name()[0] == '.':
 				return filepath.SkipDir
 			case !e.IsDir() && manifest.IsTest(at) && !seen[filepath.Clean(at)]:
 				seen[filepath.Clean(at)] = true

@@ -3,6 +3,7 @@ package casetest
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -44,7 +45,7 @@ func (d *document) question(i int, mapper *resource.Mapper) (q *review.Question,
 	q = &review.Question{Object: objects[about]}
 	gvk, res, err := mapper.OfObject(q.Object.Root)
 	if err == nil {
-		res.GroupVersionResource, err = served(c, gvk, res)
+		res, err = served(c, gvk, res)
 	}
 	if err != nil {
 		return nil, "", config.Problems{d.problem(err.Error(), "cases", i, about)}
@@ -53,7 +54,6 @@ func (d *document) question(i int, mapper *resource.Mapper) (q *review.Question,
 		note = fmt.Sprintf("%s: the resource of %s %s is guessed to be %s; put its CustomResourceDefinition among the objects",
 			q.Object.Source, gvk.GroupVersion(), gvk.Kind, res.Resource)
 	}
-	res.Namespaced = res.Namespaced && res.GroupVersionResource != schema.GroupVersionResource{Version: "v1", Resource: "nodes"} // NodeProxyOptions
 	namespace, err := c.namespaceOf(q.Object, gvk, res)
 	if err != nil {
 		return nil, "", config.Problems{d.problem(err.Error(), "cases", i, "namespace")}
@@ -113,29 +113,32 @@ func (c *Case) request(gvk schema.GroupVersionKind, served schema.GroupVersionRe
 
 // served is the resource that is asked for. Most subresources take the object's own kind; those of others say by
 // their kind what they are about, but for a Scale.
-func served(c *Case, gvk schema.GroupVersionKind, res resource.Resource) (schema.GroupVersionResource, error) {
+func served(c *Case, gvk schema.GroupVersionKind, res resource.Resource) (resource.Resource, error) {
 	if c.Resource != "" {
 		gvr, _ := schema.ParseResourceArg(c.Resource) // Validate has seen that it can be
-		return *gvr, nil
+		res.GroupVersionResource = *gvr
+		return res, nil
 	}
-	core := func(name string) (schema.GroupVersionResource, error) {
-		return schema.GroupVersionResource{Version: "v1", Resource: name}, nil
+	core := func(name string, namespaced bool) (resource.Resource, error) {
+		return resource.Resource{GroupVersionResource: schema.GroupVersionResource{Version: "v1", Resource: name}, Namespaced: namespaced}, nil
 	}
-	switch gk := gvk.GroupKind(); {
-	case gk == schema.GroupKind{Group: "autoscaling", Kind: "Scale"}:
-		return schema.GroupVersionResource{}, fmt.Errorf("a Scale may be that of many; say which with resource, such as deployments.v1.apps")
-	case gk == schema.GroupKind{Group: "policy", Kind: "Eviction"}, gk == schema.GroupKind{Kind: "Binding"} && c.Subresource != "":
-		return core("pods")
-	case gk == schema.GroupKind{Group: "authentication.k8s.io", Kind: "TokenRequest"}:
-		return core("serviceaccounts")
-	case gvk.Group == "" && strings.HasSuffix(gvk.Kind, "Options"): // PodExecOptions, ServiceProxyOptions, ...
-		for _, of := range []string{"Pod", "Node", "Service"} {
-			if strings.HasPrefix(gvk.Kind, of) {
-				return core(strings.ToLower(of) + "s")
-			}
+	switch gk := gvk.GroupKind(); gk {
+	case schema.GroupKind{Group: "autoscaling", Kind: "Scale"}:
+		return res, errors.New("a Scale may be that of many; say which with resource, such as deployments.v1.apps")
+	case schema.GroupKind{Group: "policy", Kind: "Eviction"}, schema.GroupKind{Kind: "Binding"},
+		schema.GroupKind{Kind: "PodAttachOptions"}, schema.GroupKind{Kind: "PodExecOptions"},
+		schema.GroupKind{Kind: "PodPortForwardOptions"}, schema.GroupKind{Kind: "PodProxyOptions"}:
+		if c.Subresource != "" { // a Binding has a resource of its own as well
+			return core("pods", true)
 		}
+	case schema.GroupKind{Group: "authentication.k8s.io", Kind: "TokenRequest"}:
+		return core("serviceaccounts", true)
+	case schema.GroupKind{Kind: "ServiceProxyOptions"}:
+		return core("services", true)
+	case schema.GroupKind{Kind: "NodeProxyOptions"}:
+		return core("nodes", false)
 	}
-	return res.GroupVersionResource, nil
+	return res, nil
 }
 
 // info is the user with the groups that kube-apiserver's authentication adds.

@@ -51,7 +51,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &runner{Options: o, report: &Report{Files: files}, goldens: goldens{}}
+	r := &runner{options: o, report: &Report{Files: files}, goldens: goldens{}}
 	for _, file := range files {
 		r.read(file)
 	}
@@ -67,8 +67,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 }
 
 type runner struct {
-	Options
-
+	options Options
 	report  *Report
 	tries   []*try
 	goldens goldens
@@ -76,10 +75,10 @@ type runner struct {
 
 func (r *runner) nothing() error {
 	switch {
-	case r.Options.Run != nil && len(r.report.Files) > 0:
-		return fmt.Errorf("%w: --run %s selects no case of %d files; it is looked for in FILE/NAME", ErrNothing, strconv.Quote(r.Options.Run.String()), len(r.report.Files))
+	case r.options.Run != nil && len(r.report.Files) > 0:
+		return fmt.Errorf("%w: --run %s selects no case of %d files; it is looked for in FILE/NAME", ErrNothing, strconv.Quote(r.options.Run.String()), len(r.report.Files))
 	default:
-		return fmt.Errorf("%w in %s; tests are in files called NAME_test.yaml, with documents of kind: %s", ErrNothing, strings.Join(r.Paths, ", "), Kind)
+		return fmt.Errorf("%w in %s; tests are in files called NAME_test.yaml, with documents of kind: %s", ErrNothing, strings.Join(r.options.Paths, ", "), Kind)
 	}
 }
 
@@ -122,7 +121,7 @@ func (r *runner) prepare(d *document) (tries []*try, problems config.Problems) {
 	problems = append(problems, bad...)
 	for i := range d.Cases {
 		c := &d.Cases[i]
-		if r.Options.Run != nil && !r.Options.Run.MatchString(d.file+"/"+c.Name) {
+		if r.options.Run != nil && !r.options.Run.MatchString(d.file+"/"+c.Name) {
 			continue
 		}
 		own, bad := d.all(c.Policies, "cases", i, "policies")
@@ -133,7 +132,7 @@ func (r *runner) prepare(d *document) (tries []*try, problems config.Problems) {
 		q, note, bad := d.question(i, resource.NewMapper(state))
 		problems = append(problems, bad...)
 		r.note(note)
-		g, bad := r.goldens.of(d, i, r.Update)
+		g, bad := r.goldens.of(d, i, r.options.Update)
 		problems = append(problems, bad...)
 		tries = append(tries, &try{
 			doc: d, index: i, question: q, golden: g, target: newTarget(d, put(policies, own), state),
@@ -244,7 +243,7 @@ func (r *runner) try(ctx context.Context, reviewer *review.Reviewer, t *try) err
 		return err
 	}
 	if t.golden != nil && came.Verdict == review.Allowed {
-		more, written, err := t.golden.compare(came.Final, r.Update)
+		more, written, err := t.golden.compare(came.Final, r.options.Update)
 		if err != nil {
 			return err
 		}

@@ -133,6 +133,13 @@ spec:
 	if code != 1 || stderr != "" || !strings.Contains(stdout, "FAIL  a_test.yaml  differs") {
 		t.Errorf("two cases that want one file to be different: exit code %d, stderr %q, %s", code, stderr, stdout)
 	}
+	if err := os.Remove("web.yaml"); err != nil {
+		t.Fatal(err)
+	}
+	stdout, stderr, code = execute(t, "", "test", "--update")
+	if code != 1 || stderr != "wrote web.yaml\n" || !strings.Contains(stdout, "PASS  a_test.yaml  writes") {
+		t.Errorf("the first of them writes it: exit code %d, stderr %q, %s", code, stderr, stdout)
+	}
 }
 
 func TestTestIsInterrupted(t *testing.T) {
