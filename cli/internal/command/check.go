@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -20,7 +21,7 @@ func newCheck(s Streams) *cobra.Command {
 		GroupID: "use",
 		Long: `Reads the configuration of the gate and its services as they would at their start: fields,
 rules, selectors, CEL expressions, policies. It asks nobody, so whether an endpoint or a
-certificate is right it cannot tell.
+certificate is right it cannot tell. A file may have the configuration of a service alone.
 
 Exit codes: 0 everything is in order; 2 something is not, and all of it is listed.`,
 		Example: `  gatefold check --config examples/gatefold.yaml`,
@@ -34,9 +35,14 @@ Exit codes: 0 everything is in order; 2 something is not, and all of it is liste
 }
 
 func check(ctx context.Context, s Streams, file string) error {
-	cfg, err := loadConfig(file, defaultConfig)
+	cfg, err := loadConfigBy(stack.LoadAny, file, defaultConfig)
 	if err != nil {
 		return err
+	}
+	servicesOnly := cfg.Gateway == nil
+	if servicesOnly { // a gate that asks nobody stands in for the one of another file
+		cfg.Gateway = &gateway.Config{}
+		cfg.Gateway.SetDefaults()
 	}
 	c, _, err := stack.Cluster(nil, "", nil)
 	if err != nil {
@@ -44,6 +50,10 @@ func check(ctx context.Context, s Streams, file string) error {
 	}
 	offline := stack.Offline{Config: cfg, Cluster: c, Telemetry: telemetry.Discard()}
 	if err := offline.Run(ctx, func(context.Context, *gateway.Gate) error { return nil }); err != nil {
+		return err
+	}
+	if servicesOnly {
+		_, err = fmt.Fprintf(s.Out, "%s is in order: %s\n", file, strings.Join(served(cfg), ", "))
 		return err
 	}
 	if cfg.Gateway.Listen.TLS == nil {
@@ -55,4 +65,20 @@ func check(ctx context.Context, s Streams, file string) error {
 	}
 	_, err = fmt.Fprintf(s.Out, "%s is in order: %d %s\n", file, len(cfg.Gateway.Backends), backends)
 	return err
+}
+
+// served names the mutators and validators that the services of a file serve.
+func served(cfg *stack.Config) []string {
+	var names []string
+	if cfg.Mutator != nil {
+		for _, name := range cfg.Mutator.Mutators {
+			names = append(names, "mutator "+name)
+		}
+	}
+	if cfg.Validator != nil {
+		for _, name := range cfg.Validator.Validators {
+			names = append(names, "validator "+name)
+		}
+	}
+	return names
 }

@@ -103,7 +103,11 @@ const defaultConfig = "gatefold.yaml"
 
 // loadConfig reads the configuration at path; fallback is the path where no --config is given.
 func loadConfig(path, fallback string) (*stack.Config, error) {
-	cfg, err := stack.Load(path)
+	return loadConfigBy(stack.Load, path, fallback)
+}
+
+func loadConfigBy(load func(string) (*stack.Config, error), path, fallback string) (*stack.Config, error) {
+	cfg, err := load(path)
 	if errors.Is(err, os.ErrNotExist) && path == fallback {
 		err = fmt.Errorf("no %s in this folder; name the configuration with --config", fallback)
 	}

@@ -23,12 +23,12 @@ const (
 )
 
 // duration finds what differs from one run to the next.
-var duration = regexp.MustCompile(`"durationMs":[0-9.]+`)
+var duration = regexp.MustCompile(`("durationMs": ?|time=")[0-9.]+`)
 
 // golden compares what a command wrote, both streams and the exit code, with a file.
 func golden(t *testing.T, name, stdout, stderr string, code int) {
 	t.Helper()
-	got := duration.ReplaceAllString(stdout, `"durationMs":0`) + "--- stderr, exit code " + string(rune('0'+code)) + "\n" + stderr
+	got := duration.ReplaceAllString(stdout, `${1}0`) + "--- stderr, exit code " + string(rune('0'+code)) + "\n" + stderr
 	path := filepath.Join("testdata", name+".golden")
 	if *update {
 		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
@@ -126,6 +126,9 @@ func TestCheck(t *testing.T) {
 		"good":       configFile,
 		"bad-config": "testdata/bad-config.yaml",
 		"bad-policy": "testdata/bad-policy.yaml",
+		"validator":  "testdata/only-validator.yaml",
+		"mutator":    "testdata/only-mutator.yaml",
+		"bad-label":  "testdata/only-bad-mutator.yaml",
 	} {
 		t.Run(name, func(t *testing.T) {
 			stdout, stderr, code := execute(t, "", "check", "--config", file)
@@ -145,6 +148,7 @@ func TestVersionAndHelp(t *testing.T) {
 		"help":        {"--help"},
 		"help-review": {"review", "--help"},
 		"help-run":    {"run", "--help"},
+		"help-test":   {"test", "--help"},
 		"unknown":     {"rewiev"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -85,7 +85,7 @@ machine, without a cluster.`,
 		&cobra.Group{ID: "try", Title: "Try it:"},
 		&cobra.Group{ID: "use", Title: "In scripts and pipelines:"},
 	)
-	root.AddCommand(newRun(s), newReview(s), newCheck(s), newVersion(s))
+	root.AddCommand(newRun(s), newReview(s), newTest(s), newCheck(s), newVersion(s))
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return exit.UsageError(fmt.Errorf("%w\nsee %s --help", err, cmd.CommandPath()))
 	})

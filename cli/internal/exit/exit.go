@@ -3,10 +3,10 @@ package exit
 
 // The exit codes. 0 is success.
 const (
-	// Denied means that an object was refused.
+	// Denied means that an object was refused; of a run of tests, that a case failed.
 	Denied = 1
 	// Failure means that a command that serves could not go on. It shares its number with Denied, which
-	// only review uses.
+	// only review and test use.
 	Failure = 1
 	// Usage means that the command line, the configuration or a manifest cannot be understood.
 	Usage = 2

@@ -107,6 +107,9 @@ func isList(n *tree.Node) bool {
 	return items != nil && items.Kind == tree.Array && strings.HasSuffix(n.GetString("kind"), "List")
 }
 
+// Objects returns the objects that n is, more than one of a List. Source says where n begins, as "file:line".
+func Objects(n *tree.Node, source string) ([]Object, error) { return expand(n, source) }
+
 // expand turns a document into the objects in it.
 func expand(n *tree.Node, source string) ([]Object, error) {
 	if err := check(n); err != nil {

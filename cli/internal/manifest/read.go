@@ -18,8 +18,8 @@ import (
 )
 
 // Read reads all objects of paths, in order. A path is a file of YAML documents or JSON values, a
-// folder (its .yaml, .yml and .json files by name, not its subfolders), or "-" for stdin. All problems
-// are reported together, each as "file:line: what is wrong".
+// folder (its .yaml, .yml and .json files by name, without those that IsTest, not its subfolders), or "-" for
+// stdin. All problems are reported together, each as "file:line: what is wrong".
 func Read(stdin io.Reader, paths ...string) ([]Object, error) {
 	var objects []Object
 	var problems []error
@@ -51,7 +51,7 @@ func files(path string) ([]string, error) {
 	}
 	var found []string
 	for _, e := range entries {
-		if !e.IsDir() && slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(e.Name())) {
+		if !e.IsDir() && isManifest(e.Name()) && !IsTest(e.Name()) {
 			found = append(found, filepath.Join(path, e.Name()))
 		}
 	}
@@ -59,6 +59,16 @@ func files(path string) ([]string, error) {
 		return nil, fmt.Errorf("%s: no .yaml, .yml or .json files in this folder", path)
 	}
 	return found, nil
+}
+
+func isManifest(name string) bool {
+	return slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(name))
+}
+
+// IsTest tells whether a file has tests of policies, by its name: NAME_test.yaml, .yml or .json. They may stand
+// in a folder of manifests, and are none.
+func IsTest(path string) bool {
+	return isManifest(path) && strings.HasSuffix(strings.TrimSuffix(path, filepath.Ext(path)), "_test")
 }
 
 func readFile(stdin io.Reader, path string) ([]Object, error) {

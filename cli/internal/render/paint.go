@@ -38,7 +38,7 @@ const defaultWidth = 100
 func StyleFor(w io.Writer, mode string) Style {
 	style := Style{Color: mode == "always", Width: defaultWidth}
 	file, ok := w.(*os.File)
-	if !ok || !term.IsTerminal(int(file.Fd())) {
+	if !ok || !IsTerminal(w) {
 		return style
 	}
 	if width, _, err := term.GetSize(int(file.Fd())); err == nil && width > 0 {
@@ -48,6 +48,12 @@ func StyleFor(w io.Writer, mode string) Style {
 		style.Color = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 	}
 	return style
+}
+
+// IsTerminal tells whether somebody is looking at what is written to w.
+func IsTerminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
 }
 
 // Paint returns text in a colour, or as it is when the style has none.

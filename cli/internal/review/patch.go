@@ -36,15 +36,24 @@ func operations(ops []*admissionv1.PatchOperation) []operation {
 	return out
 }
 
+// PatchJSON returns a patch as RFC 6902 writes it; an empty list where there are no operations.
+func PatchJSON(ops []*admissionv1.PatchOperation) ([]byte, error) {
+	data, err := json.Marshal(operations(ops))
+	if err != nil {
+		return nil, fmt.Errorf("writing the patch: %w", err)
+	}
+	return data, nil
+}
+
 // apply applies a patch with kube-apiserver's own library, and keeps the order of members, which that
 // library does not.
 func apply(root *tree.Node, ops []*admissionv1.PatchOperation) (*tree.Node, error) {
 	if len(ops) == 0 {
 		return root, nil
 	}
-	data, err := json.Marshal(operations(ops))
+	data, err := PatchJSON(ops)
 	if err != nil {
-		return nil, fmt.Errorf("writing the patch: %w", err)
+		return nil, err
 	}
 	patch, err := jsonpatch.DecodePatch(data)
 	if err != nil {

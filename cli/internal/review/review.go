@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -52,8 +53,9 @@ type Result struct {
 	Status *gatewayv1.Status
 	// Err says why there is no answer; set exactly when Verdict is Failed.
 	Err error
-	// Warnings are those of both phases.
-	Warnings []string
+	// Warnings and AuditAnnotations are those of both phases.
+	Warnings         []string
+	AuditAnnotations map[string]string
 	// Steps are the backends' parts in both phases, mutators first.
 	Steps []*gatewayv1.Step
 	// Rounds is how many times mutators had to be waited for one after another; see gatewayv1.Decision.
@@ -92,7 +94,28 @@ func (v *Reviewer) Review(ctx context.Context, o manifest.Object) (*Result, erro
 	if err != nil {
 		return nil, err
 	}
-	r := &Result{Object: o, Namespace: s.request.GetNamespace(), Notes: s.notes, Mutated: s.request}
+	return v.ask(ctx, s), nil
+}
+
+// Question is a request that somebody else than Requests made, with what it is about.
+type Question struct {
+	// Object is the object as its author wrote it; that of a deletion is the old one.
+	Object manifest.Object
+	// Root is the object as the request has it.
+	Root *tree.Node
+	// Implicit tells that the object's namespace is not from its author.
+	Implicit bool
+	// Request is what is asked. Its uid is one that nobody else uses meanwhile.
+	Request *admissionv1.AdmissionRequest
+}
+
+// Ask is Review with a request of the caller's.
+func (v *Reviewer) Ask(ctx context.Context, q *Question) *Result {
+	return v.ask(ctx, &subject{Object: q.Object, root: q.Root, implicit: q.Implicit, request: q.Request})
+}
+
+func (v *Reviewer) ask(ctx context.Context, s *subject) *Result {
+	r := &Result{Object: s.Object, Namespace: s.request.GetNamespace(), Notes: s.notes, Mutated: s.request}
 	if s.Kind() == "Namespace" && s.APIVersion() == "v1" {
 		r.Namespace = ""
 	}
@@ -109,7 +132,7 @@ func (v *Reviewer) Review(ctx context.Context, o manifest.Object) (*Result, erro
 		v.WaitShadows(ctx)
 		r.Shadows = v.Decisions.shadowsOf(s.request.GetUid())
 	}
-	return r, nil
+	return r
 }
 
 func (v *Reviewer) mutate(ctx context.Context, r *Result, s *subject) (*tree.Node, error) {
@@ -153,6 +176,10 @@ func (v *Reviewer) validate(ctx context.Context, r *Result, s *subject, final *t
 // take adds one phase's answer.
 func (r *Result) take(review *gatewayv1.Review) {
 	r.Warnings = append(r.Warnings, review.GetWarnings()...)
+	if r.AuditAnnotations == nil {
+		r.AuditAnnotations = map[string]string{}
+	}
+	maps.Copy(r.AuditAnnotations, review.GetAuditAnnotations())
 	if !review.GetAllowed() {
 		r.Verdict, r.Status = Denied, review.GetStatus()
 	}

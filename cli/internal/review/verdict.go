@@ -109,6 +109,21 @@ func (r *Result) Concerned() bool {
 	})
 }
 
+// Denials returns every refusal as its backend worded it; that of the gate itself where no backend refused, and
+// none where the object was not denied.
+func (r *Result) Denials() []string {
+	var all []string
+	for _, s := range r.Steps {
+		for _, d := range s.GetDenials() {
+			all = append(all, d.GetMessage())
+		}
+	}
+	if len(all) == 0 && r.Verdict == Denied {
+		all = append(all, r.Status.GetMessage())
+	}
+	return all
+}
+
 // denials returns every refusal with the backend that gave it.
 func (r *Result) denials() []string {
 	var all []string

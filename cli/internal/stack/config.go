@@ -21,7 +21,7 @@ import (
 type Config struct {
 	// File is the path of the file.
 	File string
-	// Gateway is never nil.
+	// Gateway is nil only in what LoadAny returns.
 	Gateway *gateway.Config
 	// Mutator and Validator are nil when the file has no such document.
 	Mutator   *mutatorsvc.Config
@@ -31,13 +31,24 @@ type Config struct {
 // Load reads a configuration file with a GatewayConfig and, where its backends are to run in the same
 // process, a MutatorConfig and a ValidatorConfig. All problems are reported together.
 func Load(file string) (*Config, error) {
+	c, err := LoadAny(file)
+	if err != nil || c.Gateway != nil {
+		return c, err
+	}
+	return nil, config.Problems{{File: file, Line: 1, Message: "no document of kind GatewayConfig, only of services; add one"}}
+}
+
+// LoadAny is Load for a file that need not have a GatewayConfig, as that of a service alone. Gateway is nil then.
+func LoadAny(file string) (*Config, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("reading the configuration: %w", err)
 	}
 	c := &Config{File: file}
 	var problems [3]error
-	c.Gateway, problems[0] = gateway.ParseConfig(file, data)
+	if has(data, config.GatewayConfig) || !has(data, config.MutatorConfig) && !has(data, config.ValidatorConfig) {
+		c.Gateway, problems[0] = gateway.ParseConfig(file, data)
+	}
 	if has(data, config.MutatorConfig) {
 		c.Mutator, problems[1] = config.Parse[mutatorsvc.Config](file, data, config.MutatorConfig)
 	}

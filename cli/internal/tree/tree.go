@@ -24,12 +24,17 @@ type Node struct {
 	Members []Member
 	// Items are an Array's items.
 	Items []*Node
+	// Line is where the value stands in the YAML that it was read from, counted from 1; an alias has the line of
+	// what it stands for. 0 means that it is not known.
+	Line int
 }
 
 // Member is one member of an object.
 type Member struct {
 	Name  string
 	Value *Node
+	// Line is that of the name; see Node.
+	Line int
 }
 
 // NewString returns a string value.
@@ -82,9 +87,9 @@ func (n *Node) Clone() *Node {
 	if n == nil {
 		return nil
 	}
-	out := &Node{Kind: n.Kind, Text: n.Text}
+	out := &Node{Kind: n.Kind, Text: n.Text, Line: n.Line}
 	for _, m := range n.Members {
-		out.Members = append(out.Members, Member{Name: m.Name, Value: m.Value.Clone()})
+		out.Members = append(out.Members, Member{Name: m.Name, Value: m.Value.Clone(), Line: m.Line})
 	}
 	for _, item := range n.Items {
 		out.Items = append(out.Items, item.Clone())

@@ -45,11 +45,21 @@ func (c *converter) convert(n *yaml.Node) (*Node, error) {
 	case yaml.AliasNode:
 		return c.convert(n.Alias)
 	case yaml.MappingNode:
-		return c.mapping(n)
+		return at(n.Line)(c.mapping(n))
 	case yaml.SequenceNode:
-		return c.sequence(n)
+		return at(n.Line)(c.sequence(n))
 	default:
-		return scalar(n)
+		return at(n.Line)(scalar(n))
+	}
+}
+
+// at notes the line of a value that was read.
+func at(line int) func(*Node, error) (*Node, error) {
+	return func(n *Node, err error) (*Node, error) {
+		if n != nil {
+			n.Line = line
+		}
+		return n, err
 	}
 }
 
@@ -87,7 +97,7 @@ func (c *converter) mapping(n *yaml.Node) (*Node, error) {
 		if err != nil {
 			return nil, err
 		}
-		out.Members = append(out.Members, Member{Name: name, Value: v})
+		out.Members = append(out.Members, Member{Name: name, Value: v, Line: key.Line})
 	}
 	for _, m := range merges {
 		if err := c.merge(out, m); err != nil {

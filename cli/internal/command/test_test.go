@@ -1,0 +1,152 @@
+package command
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const tests = "testdata/test"
+
+// TestTest runs test files through the real gate, mutators and validators.
+func TestTest(t *testing.T) {
+	failing := tests + "/failing"
+	cases := map[string][]string{
+		"passing":           {tests + "/passing"},
+		"failing":           {failing},
+		"failing-json":      {failing, "-o", "json"},
+		"failing-junit":     {failing, "-o", "junit"},
+		"failing-only":      {tests + "/passing", failing, "--fail-only", "--run", "passing/.*denied|failing/.*(passes|error)$"},
+		"failing-colors":    {failing, "--color", "always", "--run", "passes|another patch"},
+		"run":               {tests + "/passing", failing, "--run", `passing/requests_test\.yaml/a .*scale|a webhook`},
+		"run-json":          {tests + "/passing/gate_test.json", "-o", "json", "--run", "/denied$"},
+		"run-junit":         {tests + "/passing", "-o", "junit", "--fail-only", "--run", "gate_test"},
+		"broken-empty":      {tests + "/broken/empty_test.yaml"},
+		"broken-fields":     {tests + "/broken/fields_test.yaml"},
+		"broken-files":      {tests + "/broken/files_test.yaml"},
+		"broken-kinds":      {tests + "/broken/kinds_test.yaml"},
+		"broken-meaning":    {tests + "/broken/meaning_test.yaml"},
+		"broken-syntax":     {tests + "/broken/syntax_test.yaml"},
+		"broken-policies":   {tests + "/broken/policies_test.yaml"},
+		"broken-json":       {tests + "/broken/policies_test.yaml", tests + "/broken/syntax_test.yaml", "-o", "json"},
+		"broken-junit":      {tests + "/broken/policies_test.yaml", tests + "/broken/syntax_test.yaml", "-o", "junit"},
+		"broken-and-good":   {tests + "/broken/syntax_test.yaml", tests + "/passing/gate_test.json"},
+		"notes":             {tests + "/notes"},
+		"nothing-selected":  {tests + "/passing", "--run", "no such case"},
+		"nothing-found":     {"testdata/bad-policy"},
+		"no-such-path":      {tests + "/nowhere"},
+		"not-by-its-name":   {tests + "/rules.yaml"},
+		"bad-run":           {tests, "--run", "("},
+		"bad-test-output":   {tests, "-o", "yaml"},
+		"bad-color-of-test": {tests, "--color", "red"},
+	}
+	for name, args := range cases {
+		t.Run(name, func(t *testing.T) {
+			stdout, stderr, code := execute(t, "", append([]string{"test"}, args...)...)
+			golden(t, "test-"+name, stdout, stderr, code)
+		})
+	}
+}
+
+// TestTestOfThisFolder: without a PATH it is the folder one is in.
+func TestTestOfThisFolder(t *testing.T) {
+	t.Chdir(filepath.Join(tests, "passing"))
+	stdout, stderr, code := execute(t, "", "test", "--run", "gate_test.json/denied")
+	if want := "PASS  gate_test.json  denied\n1 case in 1 file: 1 passed, 0 failed\n"; stdout != want || stderr != "" || code != 0 {
+		t.Errorf("exit code %d, %q, stderr %q", code, stdout, stderr)
+	}
+}
+
+const updating = `
+apiVersion: gatefold.dev/v1alpha1
+kind: Test
+mutator: {labels: {rules: [{set: {labels: {team: blue}}}]}}
+cases:
+- name: writes
+  object: {apiVersion: v1, kind: Pod, metadata: {name: web, annotations: {"on": "yes"}}, spec: {priority: 1.0}}
+  expect: {allowed: true, object: web.yaml}
+- name: agrees
+  object: {apiVersion: v1, kind: Pod, spec: {priority: 1}, metadata: {annotations: {"on": "yes"}, name: web}}
+  expect: {allowed: true, object: web.yaml}
+- name: differs
+  object: {apiVersion: v1, kind: Pod, metadata: {name: other}}
+  expect: {allowed: true, object: WHICH}
+`
+
+// TestUpdate writes golden files, and leaves alone those that are the same by value.
+func TestUpdate(t *testing.T) {
+	t.Chdir(t.TempDir())
+	write := func(name, content string) {
+		t.Helper()
+		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read := func(name string) string {
+		t.Helper()
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(data)
+	}
+	write("a_test.yaml", strings.ReplaceAll(updating, "WHICH", "other.yaml"))
+	write("other.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {name: before}\n")
+
+	if _, stderr, code := execute(t, "", "test"); code != 2 || !strings.Contains(stderr, "a_test.yaml:8: cases[0].expect.object: web.yaml does not exist; gatefold test --update writes it") {
+		t.Errorf("without the file: exit code %d, stderr %q", code, stderr)
+	}
+	stdout, stderr, code := execute(t, "", "test", "--update")
+	if code != 0 || stderr != "wrote other.yaml\nwrote web.yaml\n" {
+		t.Errorf("update: exit code %d, stderr %q, %s", code, stderr, stdout)
+	}
+	want := `apiVersion: v1
+kind: Pod
+metadata:
+  name: web
+  annotations:
+    "on": "yes"
+  labels:
+    team: blue
+spec:
+  priority: 1.0
+`
+	if diff := cmp.Diff(want, read("web.yaml")); diff != "" {
+		t.Errorf("web.yaml (-want +got):\n%s", diff)
+	}
+	if stdout, _, code := execute(t, "", "test"); code != 0 {
+		t.Errorf("after the update: exit code %d, %s", code, stdout)
+	}
+
+	write("web.yaml", "# a comment\n"+read("web.yaml"))
+	if _, stderr, code := execute(t, "", "test", "--update"); code != 0 || stderr != "" || !strings.HasPrefix(read("web.yaml"), "# a comment") {
+		t.Errorf("update of what is the same: exit code %d, stderr %q, file %q", code, stderr, read("web.yaml"))
+	}
+
+	write("a_test.yaml", strings.ReplaceAll(updating, "WHICH", "web.yaml"))
+	stdout, stderr, code = execute(t, "", "test", "--update")
+	if code != 1 || stderr != "" || !strings.Contains(stdout, "FAIL  a_test.yaml  differs") {
+		t.Errorf("two cases that want one file to be different: exit code %d, stderr %q, %s", code, stderr, stdout)
+	}
+	if err := os.Remove("web.yaml"); err != nil {
+		t.Fatal(err)
+	}
+	stdout, stderr, code = execute(t, "", "test", "--update")
+	if code != 1 || stderr != "wrote web.yaml\n" || !strings.Contains(stdout, "PASS  a_test.yaml  writes") {
+		t.Errorf("the first of them writes it: exit code %d, stderr %q, %s", code, stderr, stdout)
+	}
+}
+
+func TestTestIsInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out, err bytes.Buffer
+	if code := Execute(ctx, Streams{Out: &out, Err: &err}, []string{"test", tests + "/passing"}); code != 1 || out.Len() > 0 {
+		t.Errorf("exit code %d, stdout %q, stderr %q", code, out.String(), err.String())
+	}
+}
