@@ -13,6 +13,7 @@ import (
 
 // pages are those that can be followed from beginning to end.
 var pages = []string{
+	"docs/how-to/test-policies.md",
 	"docs/tutorials/stamp-a-label.md",
 }
 

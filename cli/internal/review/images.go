@@ -35,9 +35,9 @@ func (r *Requests) imageReview(s *subject, gvk schema.GroupVersionKind, res reso
 	}
 }
 
-// ask asks about s as kube-apiserver does: all mutators, then all validators about what they made of it. Of an
+// phases asks about s as kube-apiserver does: all mutators, then all validators about what they made of it. Of an
 // ImageReview nothing can be changed, and only validators are asked.
-func (v *Reviewer) ask(ctx context.Context, r *Result, s *subject) error {
+func (v *Reviewer) phases(ctx context.Context, r *Result, s *subject) error {
 	if s.IsImageReview() {
 		r.Final = s.Root
 		return v.validate(ctx, r, s, nil)

@@ -125,7 +125,7 @@ func (v *Reviewer) ask(ctx context.Context, s *subject) *Result {
 	if v.WaitShadows != nil {
 		defer v.Decisions.expectShadows(s.request.GetUid())()
 	}
-	if err := v.ask(ctx, r, s); err != nil {
+	if err := v.phases(ctx, r, s); err != nil {
 		r.Verdict, r.Err = Failed, err
 	}
 	if v.WaitShadows != nil {
