@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
+	"slices"
 
 	"github.com/gatefold/gatefold/validator-svc/internal/policy"
 )
@@ -19,6 +20,9 @@ type loader struct {
 
 // use loads the policies that cfg names and puts them in force, all of them or, with an error, none.
 func (l *loader) use(ctx context.Context, cfg *Config) error {
+	if !l.config.serves(Policy) {
+		return nil
+	}
 	set, err := policy.Load(cfg.Policy.Paths)
 	if err != nil {
 		return fmt.Errorf("loading policies: %w", err)
@@ -41,8 +45,13 @@ func (l *loader) reload(ctx context.Context, watch func(paths ...string)) (resta
 	if err := l.use(ctx, cfg); err != nil {
 		return "", err
 	}
-	if !reflect.DeepEqual(cfg.Listen, l.config.Listen) || cfg.Admin != l.config.Admin {
+	switch {
+	case !reflect.DeepEqual(cfg.Listen, l.config.Listen) || cfg.Admin != l.config.Admin:
 		restart = "listen or admin"
+	case !slices.Equal(cfg.Validators, l.config.Validators):
+		restart = "validators"
+	case !reflect.DeepEqual(cfg.Snapshot, l.config.Snapshot):
+		restart = "snapshot"
 	}
 	return restart, nil
 }
