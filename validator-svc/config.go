@@ -7,6 +7,7 @@ import (
 
 	"github.com/gatefold/gatefold/sdk/config"
 
+	"github.com/gatefold/gatefold/validator-svc/internal/quota"
 	"github.com/gatefold/gatefold/validator-svc/internal/snapshot"
 )
 
@@ -17,6 +18,8 @@ const DefaultAddress = "127.0.0.1:9444"
 const (
 	// Policy evaluates ValidatingAdmissionPolicies.
 	Policy = "policy"
+	// Quota lets no more than so many objects of a kind into a namespace.
+	Quota = "quota"
 	// Snapshot sees to it that a CSI driver has one default VolumeSnapshotClass.
 	Snapshot = "snapshot"
 )
@@ -32,6 +35,8 @@ type Config struct {
 	Validators []string `json:"validators,omitempty"`
 	// Policy configures the validator of that name.
 	Policy PolicyConfig `json:"policy,omitempty"`
+	// Quota configures the validator of that name, which needs a cluster to know.
+	Quota quota.Config `json:"quota,omitzero"`
 	// Snapshot configures the validator of that name, which needs a cluster to know. An empty section is
 	// enough: snapshot: {}.
 	Snapshot *snapshot.Config `json:"snapshot,omitempty"`
@@ -58,12 +63,16 @@ func (c *Config) SetDefaults() {
 	if len(c.Validators) == 0 {
 		c.Validators = c.configured()
 	}
+	c.Quota.SetDefaults()
 }
 
 // configured are the validators that have a section. Without any it is policy, which then says what it misses.
 func (c *Config) configured() (names []string) {
 	if len(c.Policy.Paths) > 0 {
 		names = append(names, Policy)
+	}
+	if len(c.Quota.Rules) > 0 {
+		names = append(names, Quota)
 	}
 	if c.Snapshot != nil {
 		names = append(names, Snapshot)
@@ -91,11 +100,13 @@ func (c *Config) Validate() field.ErrorList {
 	errs = append(errs, c.Admin.Validate(field.NewPath("admin"))...)
 	validators := field.NewPath("validators")
 	for i, name := range c.Validators {
-		switch known := []string{Policy, Snapshot}; {
+		switch known := []string{Policy, Quota, Snapshot}; {
 		case !slices.Contains(known, name):
 			errs = append(errs, field.NotSupported(validators.Index(i), name, known))
 		case slices.Contains(c.Validators[:i], name):
 			errs = append(errs, field.Duplicate(validators.Index(i), name))
+		case name == Quota && len(c.Quota.Rules) == 0:
+			errs = append(errs, field.Required(field.NewPath("quota", "rules"), "write a rule, or take quota off the validators"))
 		case name == Snapshot && c.Snapshot == nil:
 			errs = append(errs, field.Required(field.NewPath("snapshot"), "write snapshot: {}, or take snapshot off the validators"))
 		}
@@ -109,5 +120,5 @@ func (c *Config) Validate() field.ErrorList {
 			errs = append(errs, field.Required(paths.Index(i), "name a file or a folder, or remove the item"))
 		}
 	}
-	return errs
+	return append(errs, c.Quota.Validate(field.NewPath("quota"))...)
 }

@@ -16,12 +16,15 @@ func TestWhichValidators(t *testing.T) {
 		validators []string
 		problem    string
 	}{
-		"listen: {}":                  {nil, "name the files or folders of the policies"},
-		"policy: {paths: [a]}":        {[]string{Policy}, ""},
-		"snapshot: {}":                {[]string{Snapshot}, ""},
-		"validators: [snapshot]":      {nil, "write snapshot: {}"},
-		"validators: [absent]":        {nil, `write "policy"`},
-		"snapshot: {groupClass: yes}": {nil, "groupClass"},
+		"listen: {}":             {nil, "name the files or folders of the policies"},
+		"policy: {paths: [a]}":   {[]string{Policy}, ""},
+		"snapshot: {}":           {[]string{Snapshot}, ""},
+		"validators: [snapshot]": {nil, "write snapshot: {}"},
+		"validators: [absent]":   {nil, `write "policy"`},
+		"quota: {rules: [{name: a, apiVersion: v1, kind: Pod, max: 1}]}":           {[]string{Quota}, ""},
+		"quota: {}\nvalidators: [quota]":                                           {nil, "write a rule"},
+		"quota: {rules: [{name: a, apiVersion: v1, kind: Pod}]}":                   {nil, "quota.rules[0].max"},
+		"snapshot: {groupClass: yes}":                                              {nil, "groupClass"},
 		"snapshot: {groupClasses: true}\npolicy: {paths: [a]}":                     {[]string{Policy, Snapshot}, ""},
 		"snapshot: {}\npolicy: {paths: [a]}\nvalidators: [policy]":                 {[]string{Policy}, ""},
 		"snapshot: {}\nvalidators: [snapshot, snapshot]":                           {nil, "is there twice"},

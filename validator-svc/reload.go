@@ -10,11 +10,12 @@ import (
 	"github.com/gatefold/gatefold/validator-svc/internal/policy"
 )
 
-// loader puts the policies of the configuration in force.
+// loader puts the policies and rules of the configuration in force.
 type loader struct {
 	file     string  // empty: the configuration was given
 	config   *Config // as the service was started
 	policies *policies
+	quotas   *quotas // nil: not served
 	logger   *slog.Logger
 }
 
@@ -44,6 +45,11 @@ func (l *loader) reload(ctx context.Context, watch func(paths ...string)) (resta
 	watch(cfg.Policy.Paths...)
 	if err := l.use(ctx, cfg); err != nil {
 		return "", err
+	}
+	if l.quotas != nil && len(cfg.Quota.Rules) > 0 {
+		if err := l.quotas.use(ctx, cfg.Quota); err != nil {
+			return "", err
+		}
 	}
 	switch {
 	case !reflect.DeepEqual(cfg.Listen, l.config.Listen) || cfg.Admin != l.config.Admin:

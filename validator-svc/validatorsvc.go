@@ -79,11 +79,12 @@ func Run(ctx context.Context, opts Options) (err error) {
 	if err := l.use(ctx, cfg); err != nil {
 		return err
 	}
-	handlers, err := newHandlers(cfg, l.policies, opts)
+	handlers, err := newHandlers(ctx, cfg, l.policies, opts)
 	if err != nil {
 		return err
 	}
 	defer handlers.close()
+	l.quotas = handlers.quotas
 	serving := sdk.Config{
 		Name:       Name,
 		Listen:     cfg.Listen,

@@ -40,14 +40,14 @@ func snapshotObject(r served, namespace, name string, content map[string]any) *u
 	return o
 }
 
-// denied fails the test unless err is a denial with just this message.
-func denied(t *testing.T, err error, message string) {
+// denied fails the test unless err is a denial of a backend with just this message.
+func denied(t *testing.T, err error, backend, message string) {
 	t.Helper()
 	if err == nil {
 		t.Errorf("allowed, want: %s", message)
 		return
 	}
-	if !strings.HasSuffix(err.Error(), "denied the request: "+message) {
+	if !strings.HasSuffix(err.Error(), "denied the request: "+backend+": "+message) {
 		t.Errorf("want: %s\ngot:  %v", message, err)
 	}
 }
@@ -84,7 +84,7 @@ func testSnapshotPolicies(t *testing.T, w *world) {
 		created.Object["spec"] = content(c.after)["spec"]
 		_, err := at.Update(t.Context(), created, metav1.UpdateOptions{})
 		policy, message, _ := strings.Cut(c.message, "|")
-		denied(t, err, fmt.Sprintf("ValidatingAdmissionPolicy '%s' with binding '%s' denied request: %s", policy, policy, message))
+		denied(t, err, "policy", fmt.Sprintf("ValidatingAdmissionPolicy '%s' with binding '%s' denied request: %s", policy, policy, message))
 	}
 }
 
@@ -117,14 +117,14 @@ func testDefaultClass(t *testing.T, w *world) {
 			return nil
 		})
 		_, err := classes.Create(t.Context(), snapshotClass(r, name("second"), driver), metav1.CreateOptions{})
-		denied(t, err, taken)
+		denied(t, err, "snapshot", taken)
 
 		plain := snapshotClass(r, name("second"), driver)
 		plain.SetAnnotations(nil)
 		second := must(classes.Create(t.Context(), plain, metav1.CreateOptions{}))(t)
 		second.SetAnnotations(first.GetAnnotations())
 		_, err = classes.Update(t.Context(), second, metav1.UpdateOptions{})
-		denied(t, err, taken)
+		denied(t, err, "snapshot", taken)
 
 		first.SetAnnotations(nil)
 		must(classes.Update(t.Context(), first, metav1.UpdateOptions{}))(t)
@@ -156,6 +156,6 @@ func testClassesAtOnce(t *testing.T, w *world) {
 		if errs[0] != nil {
 			winner = 1
 		}
-		denied(t, errs[1-winner], fmt.Sprintf("default snapshot class: round-%d-%d already exists for driver: %s", round, winner, driver))
+		denied(t, errs[1-winner], "snapshot", fmt.Sprintf("default snapshot class: round-%d-%d already exists for driver: %s", round, winner, driver))
 	}
 }

@@ -51,7 +51,7 @@ type place struct {
 type Answer struct {
 	// Allowed tells that there is room.
 	Allowed bool
-	// Others is how many others are counted, at most Max and one more for each that came about otherwise.
+	// Others is how many others are counted; more than Max if they have come about otherwise.
 	Others int
 	// Claimed tells that without those that are only claimed there would have been room.
 	Claimed bool
@@ -85,14 +85,19 @@ func (b *Book) Show(holder, at string) {
 		p.shown[holder] = struct{}{}
 		delete(p.claims, holder)
 	}
+	b.wake()
+}
+
+// wake lets those who wait look again. The caller holds the lock.
+func (b *Book) wake() {
 	if b.changed != nil {
 		close(b.changed)
 		b.changed = nil
 	}
 }
 
-// Ask answers q, and claims the place if there is room. A holder that is there already has room. Where only
-// claims speak against it, it waits for what becomes of them, for Wait at most and not beyond ctx.
+// Ask answers q, and claims the place if there is room. A holder that is there already does not stand in its own
+// way. Where only claims speak against it, it waits for what becomes of them, for Wait at most and not beyond ctx.
 func (b *Book) Ask(ctx context.Context, q Question) Answer {
 	answer, changed := b.ask(q)
 	if answer.Allowed || !answer.Claimed {
@@ -131,22 +136,33 @@ func (b *Book) ask(q Question) (Answer, <-chan struct{}) {
 	if p == nil {
 		p = &place{}
 	}
+	shown, claimed := len(p.shown), 0
 	if _, there := p.shown[q.Holder]; there {
-		return Answer{Allowed: true, Others: len(p.shown) - 1}, b.changed
+		shown--
 	}
-	claimed := 0
 	for holder, until := range p.claims {
 		if holder != q.Holder && now.Before(until) {
 			claimed++
 		}
 	}
-	answer := Answer{Others: len(p.shown) + claimed}
+	answer := Answer{Others: shown + claimed}
 	answer.Allowed = answer.Others < q.Max
-	answer.Claimed = len(p.shown) < q.Max && !answer.Allowed
-	if answer.Allowed && !q.Only {
+	answer.Claimed = shown < q.Max && !answer.Allowed
+	if _, there := p.shown[q.Holder]; answer.Allowed && !there && !q.Only {
 		b.place(q.Place).claims[q.Holder] = now.Add(orDefault(b.Life, DefaultLife))
 	}
 	return answer, b.changed
+}
+
+// Drop gives up a claim: what was allowed here has been refused after all.
+func (b *Book) Drop(at, holder string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if p := b.places[at]; p != nil {
+		delete(p.claims, holder)
+		b.dropIfEmpty(at, p)
+		b.wake()
+	}
 }
 
 // Holders returns who is counted at a place, sorted: first those that were shown, then those that are claimed.

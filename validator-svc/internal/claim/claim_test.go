@@ -71,6 +71,19 @@ func TestAsk(t *testing.T) {
 	})
 }
 
+func TestDrop(t *testing.T) {
+	var b claim.Book
+	b.Ask(t.Context(), question("a"))
+	time.AfterFunc(time.Millisecond, func() { b.Drop("p", "a") })
+	if !b.Ask(t.Context(), question("b")).Allowed {
+		t.Error("a claim that was given up counts")
+	}
+	b.Show("b", "p")
+	if b.Drop("p", "b"); len(b.Holders("p")) != 1 {
+		t.Error("who is shown is gone with its claim")
+	}
+}
+
 // Whatever is asked and shown at once, there are never more than may be, unless it came about otherwise.
 func TestNeverTooMany(t *testing.T) {
 	const limit, holders = 7, 300
