@@ -24,6 +24,9 @@ func TestLimits(t *testing.T) {
 	t.Run("what a snapshot is of does not change", func(t *testing.T) { testSnapshotPolicies(t, w) })
 	t.Run("a driver has one default snapshot class", func(t *testing.T) { testDefaultClass(t, w) })
 	t.Run("of two default classes at once one is refused", func(t *testing.T) { testClassesAtOnce(t, w) })
+	t.Run("there is one load balancer in a namespace", func(t *testing.T) { testLoadBalancers(t, w) })
+	t.Run("one process never lets too many in", func(t *testing.T) { testManyAtOnce(t, w) })
+	t.Run("two processes together may", func(t *testing.T) { testTwoProcesses(t, w) })
 }
 
 // newLimitsWorld starts a control plane, a validator and a gate that kube-apiserver calls for the kinds of
@@ -45,10 +48,17 @@ func newLimitsWorld(t *testing.T) *world {
 		}
 	})
 	w.installSnapshots(t)
-	w.validator = w.startLimits(t)
-	g := w.startGateFrom(t, "limits-gateway.yaml", apiserver, map[string]any{"Validator": w.validator.address})
-	w.gates = map[string]*gate{"limits": g}
-	w.registerLimits(t, "limits.e2e.test", g)
+	w.gates = map[string]*gate{}
+	for _, replica := range []string{"a", "b"} {
+		v := w.startLimits(t)
+		g := w.startGateFrom(t, "limits-gateway.yaml", apiserver, map[string]any{"Validator": v.address})
+		w.gates[replica] = g
+		// Which of two processes is asked would be up to the gate; here it is up to the object.
+		w.registerLimits(t, replica+".counts.e2e.test", g, &metav1.LabelSelector{MatchLabels: map[string]string{"replica": replica}}, "", "configmaps", "services")
+	}
+	w.registerLimits(t, "snapshots.e2e.test", w.gates["a"], nil, "snapshot.storage.k8s.io", "*")
+	w.registerLimits(t, "groups.e2e.test", w.gates["a"], nil, "groupsnapshot.storage.k8s.io", "*")
+	w.awaitLimits(t)
 	return w
 }
 
@@ -70,31 +80,48 @@ func (w *world) startLimits(t *testing.T) *service {
 	return s
 }
 
-func (w *world) registerLimits(t *testing.T, name string, g *gate) {
+func (w *world) registerLimits(t *testing.T, name string, g *gate, objects *metav1.LabelSelector, group string, resources ...string) {
 	t.Helper()
-	c := w.client(t, nil)
-	url, none, timeout := g.url("/validate"), admissionregistrationv1.SideEffectClassNoneOnDryRun, int32(10)
-	must(c.AdmissionregistrationV1().ValidatingWebhookConfigurations().Create(t.Context(), &admissionregistrationv1.ValidatingWebhookConfiguration{
+	url, sideEffects, timeout := g.url("/validate"), admissionregistrationv1.SideEffectClassNoneOnDryRun, int32(10)
+	must(w.client(t, nil).AdmissionregistrationV1().ValidatingWebhookConfigurations().Create(t.Context(), &admissionregistrationv1.ValidatingWebhookConfiguration{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Webhooks: []admissionregistrationv1.ValidatingWebhook{{
 			Name: name, ClientConfig: admissionregistrationv1.WebhookClientConfig{URL: &url, CABundle: w.pki.CA},
-			SideEffects: &none, TimeoutSeconds: &timeout, AdmissionReviewVersions: []string{"v1"},
+			SideEffects: &sideEffects, TimeoutSeconds: &timeout, AdmissionReviewVersions: []string{"v1"}, ObjectSelector: objects,
 			Rules: []admissionregistrationv1.RuleWithOperations{{
 				Operations: []admissionregistrationv1.OperationType{admissionregistrationv1.Create, admissionregistrationv1.Update},
-				Rule: admissionregistrationv1.Rule{
-					APIGroups: []string{"snapshot.storage.k8s.io", "groupsnapshot.storage.k8s.io"}, APIVersions: []string{"*"}, Resources: []string{"*"},
-				},
+				Rule:       admissionregistrationv1.Rule{APIGroups: []string{group}, APIVersions: []string{"*"}, Resources: resources},
 			}},
 		}},
 	}, metav1.CreateOptions{}))(t)
-	probe := snapshotObject(snapshots(), "default", "probe", map[string]any{"spec": map[string]any{"volumeSnapshotClassName": ""}})
-	eventually(t, func() error { // it is in effect when it refuses
-		_, err := w.resource(t, snapshots().GroupVersionResource).Namespace("default").Create(t.Context(), probe, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
-		if err == nil || !strings.Contains(err.Error(), "must not be the empty string") {
-			return fmt.Errorf("not in effect: %w", err)
-		}
-		return nil
-	})
+}
+
+// awaitLimits waits until every registration is in effect, which shows when it refuses.
+func (w *world) awaitLimits(t *testing.T) {
+	t.Helper()
+	dry := metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}
+	empty := map[string]any{"spec": map[string]any{"volumeSnapshotClassName": "", "volumeGroupSnapshotClassName": ""}}
+	refuses := func(create func() error) {
+		eventually(t, func() error {
+			if err := create(); err == nil || !strings.Contains(err.Error(), "denied the request") {
+				return fmt.Errorf("not in effect: %w", err)
+			}
+			return nil
+		})
+	}
+	for _, r := range []served{snapshots(), snapshotResource("v1beta1", "VolumeGroupSnapshot")} {
+		refuses(func() error {
+			_, err := w.resource(t, r.GroupVersionResource).Namespace("default").Create(t.Context(), snapshotObject(r, "default", "probe", empty), dry)
+			return err
+		})
+	}
+	ns := w.countedNamespace(t, 0)
+	for replica := range w.gates {
+		refuses(func() error {
+			_, err := w.client(t, nil).CoreV1().ConfigMaps(ns).Create(t.Context(), countedMap("probe", replica), dry)
+			return err
+		})
+	}
 }
 
 func (w *world) resource(t *testing.T, r schema.GroupVersionResource) dynamic.NamespaceableResourceInterface {
