@@ -160,7 +160,10 @@ func TestFollowAnyVersion(t *testing.T) {
 		t.Errorf("%v, %v", got, err)
 	}
 	none := w.follow(t, schema.GroupVersionKind{Group: "none.example.com", Kind: "Limit"})
-	eventually(t, func() bool { err := none.Ready(); return err != nil && strings.Contains(err.Error(), "Limit.none.example.com: ") && strings.Contains(err.Error(), "does not serve") })
+	eventually(t, func() bool {
+		err := none.Ready()
+		return err != nil && strings.Contains(err.Error(), "Limit.none.example.com: ") && strings.Contains(err.Error(), "does not serve")
+	})
 	objects, err := cluster.FromObjects(limit("one", "a", 1))
 	if err != nil {
 		t.Fatal(err)

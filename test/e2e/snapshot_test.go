@@ -58,14 +58,22 @@ func testSnapshotPolicies(t *testing.T, w *world) {
 		namespace, before, after string // the spec's members, as name=value
 		message                  string // after upstream's prefix
 	}{
-		{snapshots(), "default", "persistentVolumeClaimName=a", "persistentVolumeClaimName=b",
-			"snapshot-volumesnapshots|Spec.Source.PersistentVolumeClaimName is immutable but was changed from a to b"},
-		{snapshots(), "default", "volumeSnapshotContentName=c", "",
-			"snapshot-volumesnapshots|Spec.Source.VolumeSnapshotContentName is immutable but was changed from c to <nil string pointer>"},
-		{snapshotResource("v1", "VolumeSnapshotContent"), "", "volumeHandle=v", "volumeHandle=w",
-			"snapshot-contents|Spec.Source.VolumeHandle is immutable but was changed from v to w"},
-		{snapshotResource("v1beta1", "VolumeGroupSnapshot"), "default", "volumeGroupSnapshotContentName=v", "volumeGroupSnapshotContentName=w",
-			"snapshot-group-snapshots|Spec.Source.VolumeGroupSnapshotContentName is immutable but was changed from v to w"},
+		{
+			snapshots(), "default", "persistentVolumeClaimName=a", "persistentVolumeClaimName=b",
+			"snapshot-volumesnapshots|Spec.Source.PersistentVolumeClaimName is immutable but was changed from a to b",
+		},
+		{
+			snapshots(), "default", "volumeSnapshotContentName=c", "",
+			"snapshot-volumesnapshots|Spec.Source.VolumeSnapshotContentName is immutable but was changed from c to <nil string pointer>",
+		},
+		{
+			snapshotResource("v1", "VolumeSnapshotContent"), "", "volumeHandle=v", "volumeHandle=w",
+			"snapshot-contents|Spec.Source.VolumeHandle is immutable but was changed from v to w",
+		},
+		{
+			snapshotResource("v1beta1", "VolumeGroupSnapshot"), "default", "volumeGroupSnapshotContentName=v", "volumeGroupSnapshotContentName=w",
+			"snapshot-group-snapshots|Spec.Source.VolumeGroupSnapshotContentName is immutable but was changed from v to w",
+		},
 	} {
 		content := func(member string) map[string]any {
 			source := map[string]any{}

@@ -90,11 +90,12 @@ func (q *question) counts(ctx context.Context, r *rule) (bool, error) {
 	if !matches || q.old == nil {
 		return matches, nil
 	}
+	// What cannot be judged was not counted either.
 	before, err := r.matcher.matches(ctx, q.old)
-	if ctx.Err() != nil {
+	if err != nil && ctx.Err() != nil {
 		return false, unjudged(ctx, r, err)
 	}
-	return err != nil || !before, nil // what could not be judged was not counted
+	return !before, nil
 }
 
 func unjudged(ctx context.Context, r *rule, err error) error {

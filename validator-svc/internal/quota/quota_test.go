@@ -3,6 +3,7 @@ package quota
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"strings"
 	"sync"
@@ -68,9 +69,7 @@ func TestCases(t *testing.T) {
 			q := request(t, c.Object, c.OldObject)
 			if q.Namespace != "" && !c.UnknownNamespace {
 				metadata := map[string]any{"name": q.Namespace}
-				for name, value := range c.Namespace {
-					metadata[name] = value
-				}
+				maps.Copy(metadata, c.Namespace)
 				add(map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}, "")
 			}
 			set := set(t, objects, c.Rule)
