@@ -6,13 +6,23 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/gatefold/gatefold/sdk/config"
+
+	"github.com/gatefold/gatefold/validator-svc/internal/quota"
+	"github.com/gatefold/gatefold/validator-svc/internal/snapshot"
 )
 
 // DefaultAddress is where the service listens when its configuration does not say.
 const DefaultAddress = "127.0.0.1:9444"
 
-// Policy is the validator that evaluates ValidatingAdmissionPolicies.
-const Policy = "policy"
+// The validators that the service knows.
+const (
+	// Policy evaluates ValidatingAdmissionPolicies.
+	Policy = "policy"
+	// Quota lets no more than so many objects of a kind into a namespace.
+	Quota = "quota"
+	// Snapshot sees to it that a CSI driver has one default VolumeSnapshotClass.
+	Snapshot = "snapshot"
+)
 
 // Config is kind ValidatorConfig.
 type Config struct {
@@ -21,10 +31,15 @@ type Config struct {
 	Listen config.Listen `json:"listen,omitempty"`
 	// Admin is where health and metrics are served.
 	Admin config.Admin `json:"admin,omitempty"`
-	// Validators are the names of the validators to serve. Default: policy.
+	// Validators are the names of the validators to serve. Default: those that have a section.
 	Validators []string `json:"validators,omitempty"`
 	// Policy configures the validator of that name.
 	Policy PolicyConfig `json:"policy,omitempty"`
+	// Quota configures the validator of that name, which needs a cluster to know.
+	Quota quota.Config `json:"quota,omitzero"`
+	// Snapshot configures the validator of that name, which needs a cluster to know. An empty section is
+	// enough: snapshot: {}.
+	Snapshot *snapshot.Config `json:"snapshot,omitempty"`
 }
 
 // PolicyConfig configures the validator "policy".
@@ -46,9 +61,30 @@ func (c *Config) SetDefaults() {
 		c.Listen.Address = DefaultAddress
 	}
 	if len(c.Validators) == 0 {
-		c.Validators = []string{Policy}
+		c.Validators = c.configured()
 	}
+	c.Quota.SetDefaults()
 }
+
+// configured are the validators that have a section. Without any it is policy, which then says what it misses.
+func (c *Config) configured() (names []string) {
+	if len(c.Policy.Paths) > 0 {
+		names = append(names, Policy)
+	}
+	if len(c.Quota.Rules) > 0 {
+		names = append(names, Quota)
+	}
+	if c.Snapshot != nil {
+		names = append(names, Snapshot)
+	}
+	if len(names) == 0 {
+		return []string{Policy}
+	}
+	return names
+}
+
+// serves tells whether the validator of this name is among those to serve.
+func (c *Config) serves(name string) bool { return slices.Contains(c.Validators, name) }
 
 // ResolvePaths replaces every path p by resolve(p).
 func (c *Config) ResolvePaths(resolve func(p string) string) {
@@ -64,15 +100,19 @@ func (c *Config) Validate() field.ErrorList {
 	errs = append(errs, c.Admin.Validate(field.NewPath("admin"))...)
 	validators := field.NewPath("validators")
 	for i, name := range c.Validators {
-		switch {
-		case name != Policy:
-			errs = append(errs, field.NotSupported(validators.Index(i), name, []string{Policy}))
+		switch known := []string{Policy, Quota, Snapshot}; {
+		case !slices.Contains(known, name):
+			errs = append(errs, field.NotSupported(validators.Index(i), name, known))
 		case slices.Contains(c.Validators[:i], name):
 			errs = append(errs, field.Duplicate(validators.Index(i), name))
+		case name == Quota && len(c.Quota.Rules) == 0:
+			errs = append(errs, field.Required(field.NewPath("quota", "rules"), "write a rule, or take quota off the validators"))
+		case name == Snapshot && c.Snapshot == nil:
+			errs = append(errs, field.Required(field.NewPath("snapshot"), "write snapshot: {}, or take snapshot off the validators"))
 		}
 	}
 	paths := field.NewPath("policy", "paths")
-	if len(c.Policy.Paths) == 0 && slices.Contains(c.Validators, Policy) {
+	if len(c.Policy.Paths) == 0 && c.serves(Policy) {
 		errs = append(errs, field.Required(paths, "name the files or folders of the policies"))
 	}
 	for i, p := range c.Policy.Paths {
@@ -80,5 +120,5 @@ func (c *Config) Validate() field.ErrorList {
 			errs = append(errs, field.Required(paths.Index(i), "name a file or a folder, or remove the item"))
 		}
 	}
-	return errs
+	return append(errs, c.Quota.Validate(field.NewPath("quota"))...)
 }

@@ -5,20 +5,25 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
+	"slices"
 
 	"github.com/gatefold/gatefold/policy/validating"
 )
 
-// loader puts the policies of the configuration in force.
+// loader puts the policies and rules of the configuration in force.
 type loader struct {
 	file     string  // empty: the configuration was given
 	config   *Config // as the service was started
 	policies *policies
+	quotas   *quotas // nil: not served
 	logger   *slog.Logger
 }
 
 // use loads the policies that cfg names and puts them in force, all of them or, with an error, none.
 func (l *loader) use(ctx context.Context, cfg *Config) error {
+	if !l.config.serves(Policy) {
+		return nil
+	}
 	set, err := validating.Load(cfg.Policy.Paths)
 	if err != nil {
 		return fmt.Errorf("loading policies: %w", err)
@@ -41,8 +46,18 @@ func (l *loader) reload(ctx context.Context, watch func(paths ...string)) (resta
 	if err := l.use(ctx, cfg); err != nil {
 		return "", err
 	}
-	if !reflect.DeepEqual(cfg.Listen, l.config.Listen) || cfg.Admin != l.config.Admin {
+	if l.quotas != nil && len(cfg.Quota.Rules) > 0 {
+		if err := l.quotas.use(ctx, cfg.Quota); err != nil {
+			return "", err
+		}
+	}
+	switch {
+	case !reflect.DeepEqual(cfg.Listen, l.config.Listen) || cfg.Admin != l.config.Admin:
 		restart = "listen or admin"
+	case !slices.Equal(cfg.Validators, l.config.Validators):
+		restart = "validators"
+	case !reflect.DeepEqual(cfg.Snapshot, l.config.Snapshot):
+		restart = "snapshot"
 	}
 	return restart, nil
 }

@@ -1,5 +1,5 @@
-// Package validatorsvc is the service that accepts or refuses objects: ValidatingAdmissionPolicies from
-// files, evaluated as kube-apiserver evaluates them.
+// Package validatorsvc is the service that accepts or refuses objects: by ValidatingAdmissionPolicies from
+// files, evaluated as kube-apiserver evaluates them, and by rules that look at other objects of the cluster.
 package validatorsvc
 
 import (
@@ -28,7 +28,8 @@ type Options struct {
 	// Config is used instead of ConfigFile, and nothing is watched. It must have its defaults set and be
 	// valid; it is not changed.
 	Config *Config
-	// Cluster knows the namespaces, for requests that come without their namespace. Nil: opened from Source.
+	// Cluster knows the namespaces, for requests that come without their namespace, and the objects that
+	// validators follow. It is run by whoever made it. Nil: opened from Source.
 	Cluster *cluster.Cluster
 	// Source says where the cluster's state comes from; used when Cluster is nil.
 	Source cluster.Source
@@ -54,14 +55,6 @@ func Run(ctx context.Context, opts Options) (err error) {
 		}
 		defer func() { err = errors.Join(err, opts.Telemetry.Shutdown(context.WithoutCancel(ctx))) }()
 	}
-	tasks := []func(context.Context) error{}
-	if opts.Cluster == nil {
-		opts.Cluster, err = opts.Source.Open(cluster.Options{Watch: []cluster.Resource{cluster.Namespaces}, Logger: opts.Telemetry.Logger})
-		if err != nil {
-			return err
-		}
-		tasks = append(tasks, opts.Cluster.Run)
-	}
 	follower, err := reload.New(opts.ConfigFile, opts.Telemetry)
 	if err != nil {
 		return err
@@ -73,17 +66,31 @@ func Run(ctx context.Context, opts Options) (err error) {
 			return err
 		}
 	}
+	var tasks []func(context.Context) error
+	if opts.Cluster == nil {
+		opts.Cluster, err = source(cfg, opts.Source).Open(watched(cfg, opts))
+		if err != nil {
+			return fmt.Errorf("opening the cluster's state: %w", err)
+		}
+		tasks = append(tasks, opts.Cluster.Run)
+	}
 	follower.Also(cfg.Policy.Paths...)
 	l := &loader{file: opts.ConfigFile, config: cfg, policies: &policies{cluster: opts.Cluster}, logger: opts.Telemetry.Logger}
 	if err := l.use(ctx, cfg); err != nil {
 		return err
 	}
+	handlers, err := newHandlers(ctx, cfg, l.policies, opts)
+	if err != nil {
+		return err
+	}
+	defer handlers.close()
+	l.quotas = handlers.quotas
 	serving := sdk.Config{
 		Name:       Name,
 		Listen:     cfg.Listen,
 		Listener:   opts.Listener,
 		Admin:      cfg.Admin,
-		Validators: map[string]sdk.Validator{Policy: l.policies},
+		Validators: handlers.served,
 		Ready:      []admin.Check{{Name: "cluster", Check: opts.Cluster.Ready}},
 		Telemetry:  opts.Telemetry,
 	}

@@ -62,7 +62,9 @@ func newWorld(t *testing.T, objects ...runtime.Object) *world {
 		t.Fatal(err)
 	}
 	w.dynamic = dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(),
-		map[schema.GroupVersionResource]string{limits(): "LimitList"}, objects...)
+		map[schema.GroupVersionResource]string{
+			limits(): "LimitList", limitKind().GroupVersion().WithResource("limites"): "LimitList",
+		}, objects...)
 	w.dynamic.PrependWatchReactor("limits", func(kubetesting.Action) (bool, watch.Interface, error) {
 		w.watches.Add(1)
 		return false, nil, nil
@@ -160,7 +162,10 @@ func TestFollowAnyVersion(t *testing.T) {
 		t.Errorf("%v, %v", got, err)
 	}
 	none := w.follow(t, schema.GroupVersionKind{Group: "none.example.com", Kind: "Limit"})
-	eventually(t, func() bool { err := none.Ready(); return err != nil && strings.Contains(err.Error(), "Limit.none.example.com: ") && strings.Contains(err.Error(), "does not serve") })
+	eventually(t, func() bool {
+		err := none.Ready()
+		return err != nil && strings.Contains(err.Error(), "Limit.none.example.com: ") && strings.Contains(err.Error(), "does not serve")
+	})
 	objects, err := cluster.FromObjects(limit("one", "a", 1))
 	if err != nil {
 		t.Fatal(err)
@@ -208,6 +213,41 @@ func TestFollowWhatIsNotServed(t *testing.T) {
 	}
 	if n := strings.Count(w.logs.String(), "objects cannot be followed"); n != 1 {
 		t.Errorf("told %d times, want once:\n%s", n, w.logs.String())
+	}
+}
+
+// A kind that goes is not answered from what was known of it, and may come back as another resource.
+func TestFollowWhatGoesAndComesBack(t *testing.T) {
+	t.Parallel() // client-go takes a second before it asks again
+	w := newWorld(t, limit("one", "a", 1))
+	var gone, back atomic.Bool
+	watches := make(chan *watch.FakeWatcher, 10)
+	w.dynamic.PrependWatchReactor("*", func(kubetesting.Action) (bool, watch.Interface, error) {
+		fake := watch.NewFake()
+		watches <- fake
+		return true, fake, nil
+	})
+	w.dynamic.PrependReactor("list", "limits", func(kubetesting.Action) (bool, runtime.Object, error) {
+		return gone.Load(), nil, apierrors.NewNotFound(limits().GroupResource(), "")
+	})
+	w.core.PrependReactor("get", "resource", func(kubetesting.Action) (bool, runtime.Object, error) {
+		if back.Load() {
+			w.serve(&metav1.APIResourceList{GroupVersion: "example.com/v1", APIResources: []metav1.APIResource{{Name: "limites", Kind: "Limit"}}})
+		}
+		return false, nil, nil
+	})
+	o := w.follow(t, limitKind())
+	run(t, w.Cluster)
+	gone.Store(true)
+	(<-watches).Stop()
+	eventually(t, func() bool { return o.Ready() != nil })
+	if _, err := o.Lister().ByNamespace("one").Get("a"); err == nil || apierrors.IsNotFound(err) {
+		t.Errorf("Get: %v, want an error that does not say not found", err)
+	}
+	back.Store(true)
+	eventually(t, func() bool { return o.Ready() == nil })
+	if scope, err := o.Scope(); err != nil || scope.Name() != "root" {
+		t.Errorf("scope: %v, %v", scope, err)
 	}
 }
 

@@ -77,7 +77,7 @@ func newLiveObjects(c *Cluster, what followed) (*liveObjects, error) {
 		})
 	logged := ""
 	return o, errors.Join(o.informer.SetTransform(o.trim),
-		o.informer.SetWatchErrorHandlerWithContext(func(ctx context.Context, r *cache.Reflector, err error) {
+		o.informer.SetWatchErrorHandlerWithContext(func(ctx context.Context, _ *cache.Reflector, err error) {
 			// What is asked for again and again is told once.
 			if text := err.Error(); c.logger != nil && o.trouble.Load() != nil && text != logged {
 				logged = text

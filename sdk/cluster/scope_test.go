@@ -19,13 +19,13 @@ func TestClusterScopedKinds(t *testing.T) {
 	}
 	namespaced := 0
 	groups := reflect.TypeFor[kubernetes.Interface]()
-	for g := range groups.NumMethod() {
-		group := groups.Method(g).Type
+	for g := range groups.Methods() {
+		group := g.Type
 		if group.NumOut() != 1 || group.Out(0).Kind() != reflect.Interface {
 			continue
 		}
-		for m := range group.Out(0).NumMethod() {
-			get := group.Out(0).Method(m).Type
+		for m := range group.Out(0).Methods() {
+			get := m.Type
 			if get.NumOut() != 1 || get.Out(0).Kind() != reflect.Interface {
 				continue
 			}
@@ -33,7 +33,7 @@ func TestClusterScopedKinds(t *testing.T) {
 			if !ok || list.Type.NumOut() != 2 {
 				continue
 			}
-			object, ok := reflect.New(list.Type.Out(0).Elem()).Interface().(runtime.Object)
+			object, ok := reflect.TypeAssert[runtime.Object](reflect.New(list.Type.Out(0).Elem()))
 			if !ok {
 				continue
 			}

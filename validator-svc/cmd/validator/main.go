@@ -17,10 +17,10 @@ func main() {
 	program.Program{
 		Name:  "validator",
 		Kind:  config.ValidatorConfig,
-		Short: "Serve validators: policies that accept or refuse objects",
+		Short: "Serve validators: policies and rules that accept or refuse objects",
 		Long: "Serves the validators that the configuration names to the gate, over gRPC. The policies' files are\n" +
-			"watched too. Namespaces come with each request from a gate that knows them; a cluster is only needed\n" +
-			"behind one that does not.",
+			"watched too. Policies need a cluster only behind a gate that does not send the namespaces along; what\n" +
+			"looks at other objects of the cluster needs one always, and takes the one whose pod it runs in.",
 		Version: version,
 		Cluster: "namespaces",
 		Run: func(ctx context.Context, configFile string, source cluster.Source) error {

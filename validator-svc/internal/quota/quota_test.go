@@ -1,0 +1,339 @@
+package quota
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"sigs.k8s.io/yaml"
+
+	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
+	"github.com/gatefold/gatefold/sdk"
+	"github.com/gatefold/gatefold/sdk/cluster"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// quotaCase is a request in a cluster.
+type quotaCase struct {
+	Name             string           `json:"name"`
+	Rule             Rule             `json:"rule"`
+	Namespace        map[string]any   `json:"namespace"` // metadata of the request's
+	UnknownNamespace bool             `json:"unknownNamespace"`
+	Cluster          []map[string]any `json:"cluster"`
+	Count            int              `json:"count"`
+	Object           map[string]any   `json:"object"`
+	OldObject        map[string]any   `json:"oldObject"`
+	Denied           string           `json:"denied"`
+	Error            string           `json:"error"`
+}
+
+func TestCases(t *testing.T) {
+	data, err := os.ReadFile("testdata/cases/counts.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cases []quotaCase
+	if err := yaml.UnmarshalStrict(data, &cases); err != nil || len(cases) < 20 {
+		t.Fatalf("%d cases, %v", len(cases), err)
+	}
+	for _, c := range cases {
+		t.Run(c.Name, func(t *testing.T) {
+			var objects []runtime.Object
+			add := func(content map[string]any, name string) {
+				o := (&unstructured.Unstructured{Object: content}).DeepCopy()
+				if name != "" {
+					o.SetName(name)
+				}
+				objects = append(objects, o)
+			}
+			for _, o := range c.Cluster {
+				add(o, "")
+			}
+			for i := range c.Count {
+				add(c.Object, fmt.Sprint("copy-", i))
+			}
+			q := request(t, c.Object, c.OldObject)
+			if q.Namespace != "" && !c.UnknownNamespace {
+				metadata := map[string]any{"name": q.Namespace}
+				maps.Copy(metadata, c.Namespace)
+				add(map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}, "")
+			}
+			set := set(t, objects, c.Rule)
+			for range 2 { // kube-apiserver may ask again
+				verdict, err := set.Validate(t.Context(), q)
+				if (err != nil) != (c.Error != "") || err != nil && !strings.Contains(err.Error(), c.Error) {
+					t.Errorf("error\nwant: %s\ngot:  %v", c.Error, err)
+				}
+				if got := message(verdict); got != c.Denied {
+					t.Errorf("denied\nwant: %s\ngot:  %s", c.Denied, got)
+				}
+				dry := request(t, c.Object, c.OldObject)
+				dry.DryRun = true
+				if verdict, _ := set.Validate(t.Context(), dry); message(verdict) != c.Denied {
+					t.Errorf("dry run: %s", message(verdict))
+				}
+			}
+			for name, q := range map[string]*sdk.Request{"DELETE": request(t, nil, c.Object), "scale": request(t, c.Object, c.OldObject)} {
+				if q.SubResource = name; name == "DELETE" {
+					q.SubResource, q.Operation = "", admissionv1.Operation_OPERATION_DELETE
+				}
+				if verdict, err := set.Validate(t.Context(), q); err != nil || message(verdict) != "" {
+					t.Errorf("%s: %v, %v", name, verdict, err)
+				}
+			}
+		})
+	}
+}
+
+// Of many objects that come at once as many pass as there is room for, under every rule; what one rule refuses
+// takes no room under another.
+func TestAtOnce(t *testing.T) {
+	three, five, none := 3, 5, 0
+	set := set(t, nil,
+		Rule{Name: "ns", APIVersion: "v1", Kind: "Pod", Max: &three},
+		Rule{Name: "all", APIVersion: "v1", Kind: "Pod", Max: &five, Scope: Cluster},
+		Rule{Name: "never", APIVersion: "v1", Kind: "Secret", Max: &none})
+	for _, r := range set.rules {
+		r.book.Wait = time.Millisecond
+	}
+	var allowed atomic.Int64
+	var all sync.WaitGroup
+	for i := range 100 {
+		all.Go(func() {
+			q := request(t, pod(fmt.Sprint("ns-", i%2), fmt.Sprint("p-", i)), nil)
+			verdict, err := set.Validate(t.Context(), q)
+			if err != nil {
+				t.Error(err)
+			}
+			if message(verdict) == "" {
+				allowed.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	if n := allowed.Load(); n != 5 {
+		t.Errorf("%d allowed, want 5", n)
+	}
+	total := 0
+	for _, place := range []string{"namespace ns-0", "namespace ns-1"} {
+		total += len(set.rules[0].book.Holders(place))
+	}
+	if total != 5 {
+		t.Errorf("%d claims left, want those of what was allowed", total)
+	}
+	dry := request(t, pod("other", "p"), nil)
+	dry.DryRun = true
+	if _, err := set.Validate(t.Context(), dry); err != nil || len(set.rules[0].book.Holders("namespace other")) != 0 {
+		t.Errorf("a dry run claims: %v", err)
+	}
+}
+
+func TestReload(t *testing.T) {
+	one, two := 1, 2
+	c, err := cluster.FromObjects(&unstructured.Unstructured{Object: pod("shop", "a")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := func(rules ...Rule) Config {
+		c := Config{Rules: rules}
+		c.SetDefaults()
+		return c
+	}
+	kept := Rule{Name: "kept", APIVersion: "v1", Kind: "Pod", Max: &one}
+	first, err := New(config(kept, Rule{Name: "changed", APIVersion: "v1", Kind: "Pod", Max: &one}), From{Follower: c}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := New(config(Rule{Name: "changed", APIVersion: "v1", Kind: "Pod", Max: &two}, kept), From{Follower: c}, first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first.CloseExcept(second)
+	if second.rules[1] != first.rules[0] || second.Ready() != nil || first.Ready() == nil {
+		t.Errorf("what is the same is not kept, or what is not is: %v, %v", second.Ready(), first.Ready())
+	}
+	if _, err := first.Validate(t.Context(), request(t, pod("shop", "b"), nil)); status.Code(err) != codes.Unavailable {
+		t.Errorf("rules that are closed answer: %v", err)
+	}
+	second.CloseExcept(nil)
+	if second.Ready() == nil {
+		t.Error("not closed")
+	}
+}
+
+func TestValidateConfig(t *testing.T) {
+	for text, want := range map[string]string{
+		"{}":                                                        "rules[0].name: Required",
+		"{name: a, kind: Pod, max: 1}":                              "rules[0].apiVersion: Required",
+		"{name: a, apiVersion: v1, max: 1}":                         "rules[0].kind: Required",
+		"{name: a, apiVersion: v1, kind: Pod}":                      "rules[0].max: Required",
+		"{name: a, apiVersion: v1, kind: Pod, max: -1}":             "fewer than none",
+		"{name: a, apiVersion: a/b/c, kind: Pod, max: 1}":           "GROUP/VERSION",
+		"{name: a, apiVersion: v1, kind: Pod, max: 1, scope: Node}": "Unsupported",
+		"{name: a, apiVersion: v1, kind: Pod, max: 1, scope: Cluster, maxAnnotation: a}":                                   "no annotations",
+		"{name: a, apiVersion: v1, kind: Pod, max: 1, scope: Cluster, namespaceSelector: {}}":                              "all are counted",
+		"{name: a, apiVersion: v1, kind: Pod, max: 1, maxAnnotation: a b}":                                                 "maxAnnotation",
+		"{name: a, apiVersion: v1, kind: Pod, max: 1, objectSelector: {matchExpressions: [{key: a, operator: b}]}}":        "objectSelector",
+		"{name: a, apiVersion: v1, kind: Pod, max: 1, matchConditions: [{name: a, expression: 'request.name == object'}]}": "undeclared reference to 'request'",
+		"{name: a, apiVersion: v1, kind: Pod, max: 1, matchConditions: [{name: a, expression: '1'}]}":                      "a condition is true or false",
+		"{name: a, apiVersion: v1, kind: Pod, max: 1, matchConditions: [{expression: 'true'}]}":                            "name the condition",
+		"{name: a, apiVersion: v1, kind: Pod, max: 1, namespaceSelector: {}, maxAnnotation: a/b}":                          "",
+	} {
+		var r Rule
+		if err := yaml.UnmarshalStrict([]byte(text), &r); err != nil {
+			t.Fatal(err)
+		}
+		c := Config{Rules: []Rule{r}}
+		c.SetDefaults()
+		err := c.Validate(field.NewPath("quota")).ToAggregate()
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s\nwant: %s\ngot:  %v", text, want, err)
+		}
+	}
+	one := 1
+	r := Rule{Name: "a", APIVersion: "v1", Kind: "Pod", Max: &one}
+	c := Config{Rules: []Rule{r, r}}
+	c.SetDefaults()
+	if errs := c.Validate(field.NewPath("quota")); len(errs) != 1 || errs[0].Type != field.ErrorTypeDuplicate {
+		t.Errorf("two of one name: %v", errs)
+	}
+}
+
+func TestOnlyMetadata(t *testing.T) {
+	env, err := newEnvironment()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for expression, want := range map[string]bool{
+		"true": true, "object.metadata.name == 'a'": true, "has(object.metadata.labels)": true,
+		"object.metadata.?labels[?'a'].orValue('') == object.metadata.name": true,
+		"object.spec.a == 1": false, "object.metadata.name == object.spec.name": false, "object == object": false,
+		"object['metadata'].name == 'a'": false, "[object].exists(o, o.spec.a == 1)": false,
+		"object.spec.metadata.name == 'a'": false, "[1].all(o, object.metadata.generation == o)": true,
+	} {
+		_, got, err := env.compile(conditionOf(expression))
+		if err != nil || got != want {
+			t.Errorf("%s: %t, %v; want %t", expression, got, err, want)
+		}
+	}
+}
+
+// Whatever the object is, it is an answer or an error, and an error never looks like an answer.
+func FuzzValidate(f *testing.F) {
+	one := 1
+	for _, text := range []string{`{"metadata":{"name":"a"},"spec":{"a":1}}`, `{}`, `[]`, `{"metadata":{"labels":{"a":1}}}`, `null`} {
+		f.Add([]byte(text), []byte(text))
+	}
+	s := set(f, nil, Rule{Name: "a", APIVersion: "v1", Kind: "Pod", Max: &one, MatchConditions: conditions("object.spec.a == 1")})
+	s.rules[0].book.Wait = time.Nanosecond
+	f.Fuzz(func(t *testing.T, object, old []byte) {
+		q := request(t, pod("shop", "a"), pod("shop", "a"))
+		q.Object, q.OldObject = object, old
+		if verdict, err := s.Validate(t.Context(), q); err != nil && (verdict != nil || status.Code(err) == codes.Unknown) {
+			t.Errorf("%v, %v", verdict, err)
+		}
+	})
+}
+
+// BenchmarkValidate is a decision in a namespace that has 10,000 objects which count by a condition.
+func BenchmarkValidate(b *testing.B) {
+	const count = 10_000
+	most := count + 1
+	var objects []runtime.Object
+	for i := range count {
+		o := pod("shop", fmt.Sprint("p-", i))
+		o["spec"] = map[string]any{"a": int64(1)}
+		objects = append(objects, &unstructured.Unstructured{Object: o})
+	}
+	s := set(b, objects, Rule{Name: "a", APIVersion: "v1", Kind: "Pod", Max: &most, MatchConditions: conditions("object.spec.a == 1")})
+	o := pod("shop", "new")
+	o["spec"] = map[string]any{"a": int64(1)}
+	q := request(b, o, nil)
+	b.ReportAllocs()
+	for b.Loop() {
+		if verdict, err := s.Validate(b.Context(), q); err != nil || message(verdict) != "" {
+			b.Fatal(verdict, err)
+		}
+	}
+}
+
+func set(tb testing.TB, objects []runtime.Object, rules ...Rule) *Set {
+	tb.Helper()
+	c, err := cluster.FromObjects(objects...)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	config := Config{Rules: rules}
+	config.SetDefaults()
+	if errs := config.Validate(field.NewPath("quota")); len(errs) > 0 {
+		tb.Fatal(errs)
+	}
+	s, err := New(config, From{Follower: c, Namespaces: c.Namespaces}, nil)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { s.CloseExcept(nil) })
+	return s
+}
+
+func conditionOf(expression string) admissionregistrationv1.MatchCondition {
+	return admissionregistrationv1.MatchCondition{Name: "c", Expression: expression}
+}
+
+func conditions(expression string) []admissionregistrationv1.MatchCondition {
+	return []admissionregistrationv1.MatchCondition{conditionOf(expression)}
+}
+
+func pod(namespace, name string) map[string]any {
+	return map[string]any{"apiVersion": "v1", "kind": "Pod", "metadata": map[string]any{"namespace": namespace, "name": name}}
+}
+
+func request(tb testing.TB, object, old map[string]any) *sdk.Request {
+	tb.Helper()
+	encode := func(o map[string]any) []byte {
+		if o == nil {
+			return nil
+		}
+		raw, err := json.Marshal(o)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		return raw
+	}
+	q := &admissionv1.AdmissionRequest{Operation: admissionv1.Operation_OPERATION_CREATE, Object: encode(object), OldObject: encode(old), Uid: "u"}
+	if old != nil {
+		q.Operation = admissionv1.Operation_OPERATION_UPDATE
+	}
+	if object == nil {
+		object = old
+	}
+	u := unstructured.Unstructured{Object: object}
+	kind := u.GroupVersionKind()
+	q.Kind = &admissionv1.GroupVersionKind{Group: kind.Group, Version: kind.Version, Kind: kind.Kind}
+	q.Name, q.Namespace = u.GetName(), u.GetNamespace()
+	return &sdk.Request{AdmissionRequest: q}
+}
+
+func message(v *sdk.Verdict) string {
+	var all []string
+	if v != nil {
+		for _, d := range v.Denials {
+			all = append(all, d.GetMessage())
+		}
+	}
+	return strings.Join(all, "\n")
+}

@@ -1,0 +1,205 @@
+package snapshot
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes/fake"
+	"sigs.k8s.io/yaml"
+
+	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
+	"github.com/gatefold/gatefold/sdk"
+	"github.com/gatefold/gatefold/sdk/cluster"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// snapshotCase is a request in a cluster.
+type snapshotCase struct {
+	Name      string           `json:"name"`
+	Cluster   []map[string]any `json:"cluster"`
+	Object    map[string]any   `json:"object"`
+	OldObject map[string]any   `json:"oldObject"`
+	NoGroups  bool             `json:"noGroups"`
+	Message   string           `json:"message"` // of the denial; empty: allowed
+}
+
+func TestCases(t *testing.T) {
+	data, err := os.ReadFile("testdata/cases/classes.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cases []snapshotCase
+	if err := yaml.UnmarshalStrict(data, &cases); err != nil || len(cases) < 10 {
+		t.Fatalf("%d cases, %v", len(cases), err)
+	}
+	for _, c := range cases {
+		t.Run(c.Name, func(t *testing.T) {
+			v := validator(t, !c.NoGroups, c.Cluster...)
+			for range 2 { // kube-apiserver may ask again
+				verdict, err := v.Validate(t.Context(), request(t, c.Object, c.OldObject))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := message(verdict); got != c.Message {
+					t.Errorf("message\nwant: %s\ngot:  %s", c.Message, got)
+				}
+			}
+			remove := request(t, nil, c.Object)
+			remove.Operation = admissionv1.Operation_OPERATION_DELETE
+			if verdict, err := v.Validate(t.Context(), remove); err != nil || message(verdict) != "" {
+				t.Errorf("DELETE: %v, %v", verdict, err)
+			}
+		})
+	}
+}
+
+// Of many classes that come at once one is allowed, and what is only asked for takes nobody's place.
+func TestAtOnce(t *testing.T) {
+	v := validator(t, false)
+	v.rules[classKinds(Config{})[0].kind].drivers.Wait = time.Millisecond
+	dry := request(t, defaultClass("dry"), nil)
+	dry.DryRun = true
+	if verdict, err := v.Validate(t.Context(), dry); err != nil || message(verdict) != "" {
+		t.Fatal(verdict, err)
+	}
+	var (
+		all     sync.WaitGroup
+		mu      sync.Mutex
+		allowed []string
+		denied  []string
+	)
+	for i := range 50 {
+		all.Go(func() {
+			name := fmt.Sprint("class-", i)
+			verdict, err := v.Validate(t.Context(), request(t, defaultClass(name), nil))
+			mu.Lock()
+			defer mu.Unlock()
+			if text := message(verdict); err == nil && text == "" {
+				allowed = append(allowed, name)
+			} else {
+				denied = append(denied, fmt.Sprint(text, err))
+			}
+		})
+	}
+	all.Wait()
+	if len(allowed) != 1 {
+		t.Fatalf("allowed: %v", allowed)
+	}
+	want := "default snapshot class: " + allowed[0] + " already exists for driver: test.csi.io (allowed a moment ago; if it does not appear, try again)<nil>"
+	for _, got := range denied {
+		if got != want {
+			t.Errorf("want: %s\ngot:  %s", want, got)
+		}
+	}
+}
+
+func TestNotKnownYet(t *testing.T) {
+	c, err := cluster.New(fake.NewClientset(), cluster.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := New(Config{}, c); err == nil {
+		t.Error("nothing to follow with, and no error")
+	}
+	v := validator(t, false)
+	v.Close()
+	verdict, err := v.Validate(t.Context(), request(t, defaultClass("a"), nil))
+	if status.Code(err) != codes.Unavailable {
+		t.Errorf("%v, %v; want an error", verdict, err)
+	}
+	bad := request(t, defaultClass("a"), nil)
+	bad.Object = []byte(`{"metadata":{"annotations":{"a":1}}}`)
+	if verdict, err := v.Validate(t.Context(), bad); status.Code(err) != codes.InvalidArgument {
+		t.Errorf("%v, %v; want an error", verdict, err)
+	}
+}
+
+func FuzzValidate(f *testing.F) {
+	for _, text := range []string{`{"metadata":{"name":"a"},"driver":"d"}`, `{}`, `[]`, `{"metadata":{"annotations":{"snapshot.storage.kubernetes.io/is-default-class":"true"}}}`} {
+		f.Add([]byte(text), []byte(text))
+	}
+	f.Fuzz(func(t *testing.T, object, old []byte) {
+		v := validator(t, false)
+		q := request(t, defaultClass("a"), defaultClass("a"))
+		q.Object, q.OldObject = object, old
+		verdict, err := v.Validate(t.Context(), q)
+		var decoded class
+		if invalid := errors.Join(q.Decode(&decoded), q.DecodeOld(&decoded)); (err != nil) != (invalid != nil) || message(verdict) != "" {
+			t.Errorf("%v, %v; decoding: %v", verdict, err, invalid)
+		}
+	})
+}
+
+func defaultClass(name string) map[string]any {
+	return map[string]any{
+		"apiVersion": "snapshot.storage.k8s.io/v1", "kind": "VolumeSnapshotClass", "driver": "test.csi.io",
+		"metadata": map[string]any{"name": name, "annotations": map[string]any{"snapshot.storage.kubernetes.io/is-default-class": "true"}},
+	}
+}
+
+func validator(t *testing.T, groups bool, objects ...map[string]any) *Validator {
+	t.Helper()
+	var all []runtime.Object
+	for _, o := range objects {
+		all = append(all, &unstructured.Unstructured{Object: o})
+	}
+	c, err := cluster.FromObjects(all...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := New(Config{GroupClasses: groups}, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(v.Close)
+	return v
+}
+
+func request(t *testing.T, object, old map[string]any) *sdk.Request {
+	t.Helper()
+	encode := func(o map[string]any) []byte {
+		if o == nil {
+			return nil
+		}
+		raw, err := json.Marshal(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return raw
+	}
+	q := &admissionv1.AdmissionRequest{Operation: admissionv1.Operation_OPERATION_CREATE, Object: encode(object), OldObject: encode(old), Uid: "u"}
+	if old != nil {
+		q.Operation = admissionv1.Operation_OPERATION_UPDATE
+	}
+	if object == nil {
+		object = old
+	}
+	u := unstructured.Unstructured{Object: object}
+	kind := u.GroupVersionKind()
+	q.Kind = &admissionv1.GroupVersionKind{Group: kind.Group, Version: kind.Version, Kind: kind.Kind}
+	q.Name = u.GetName()
+	return &sdk.Request{AdmissionRequest: q}
+}
+
+func message(v *sdk.Verdict) string {
+	if v == nil {
+		return ""
+	}
+	var all []string
+	for _, d := range v.Denials {
+		all = append(all, d.GetMessage())
+	}
+	return strings.Join(all, "\n")
+}
