@@ -133,7 +133,7 @@ func (w *world) resource(t *testing.T, r schema.GroupVersionResource) dynamic.Na
 func (w *world) installSnapshots(t *testing.T) {
 	t.Helper()
 	definitions := w.resource(t, schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"})
-	for text := range bytes.SplitSeq(must(os.ReadFile(filepath.Join("testdata", "snapshots.crds.yaml")))(t), []byte("---\n")) {
+	for text := range bytes.SplitSeq(must(os.ReadFile(filepath.Join("..", "..", "deploy", "policies", "tests", "snapshot-crds.yaml")))(t), []byte("---\n")) {
 		var definition unstructured.Unstructured
 		if err := yaml.Unmarshal(text, &definition.Object); err != nil {
 			t.Fatal(err)

@@ -52,7 +52,7 @@ func (d *document) question(i int, mapper *resource.Mapper) (q *review.Question,
 	}
 	if res.Guessed {
 		note = fmt.Sprintf("%s: the resource of %s %s is guessed to be %s; put its CustomResourceDefinition among the objects",
-			q.Object.Source, gvk.GroupVersion(), gvk.Kind, res.Resource)
+			d.file, gvk.GroupVersion(), gvk.Kind, res.Resource) // once a file
 	}
 	namespace, err := c.namespaceOf(q.Object, gvk, res)
 	if err != nil {
