@@ -21,6 +21,8 @@ type ControlPlaneConfig struct {
 	OTLPEndpoint string
 	// WebhookClient is the certificate it shows to webhooks.
 	WebhookClient KeyPair
+	// DisablePlugins are admission plugins that it does without.
+	DisablePlugins []string
 }
 
 // ControlPlane is a kube-apiserver and its etcd.
@@ -68,7 +70,7 @@ func StartControlPlane(c ControlPlaneConfig) (*ControlPlane, error) {
 		Set("audit-log-path", auditLog).
 		Set("audit-log-mode", "blocking").
 		// envtest switches it off; pods get their token volume from it, as everywhere.
-		Set("disable-admission-plugins", "StorageObjectInUseProtection")
+		Set("disable-admission-plugins", append([]string{"StorageObjectInUseProtection"}, c.DisablePlugins...)...)
 	ctrllog.SetLogger(logr.Discard()) // envtest speaks through this global, and complains when nobody has set it
 	config, err := env.Start()
 	if err != nil {
