@@ -39,27 +39,27 @@ func TestLibrary(t *testing.T) {
 		}
 	}
 	gate := w.askGate(t, sets)
-	asked := 0
+	asked, unfit := 0, 0
 	for _, s := range sets {
 		t.Run(s.file+"/"+s.label, func(t *testing.T) {
 			remove := w.apply(t, s.policies)
 			defer remove()
 			for _, c := range s.cases {
 				t.Run(c.Name, func(t *testing.T) {
-					var answer libraryAnswer
-					eventually(t, func() error {
-						answer = w.ask(t, c)
-						return w.compare(s, c, answer, gate[c], controls[c])
-					})
-					if answer.By == "API" {
-						t.Errorf("the API itself refuses it: %s", answer.Message)
+					if c.unfit != "" {
+						unfit++
+						t.Skip(c.unfit)
 					}
+					asked++
+					eventually(t, func() error { return w.compare(s, c, w.ask(t, c), gate[c], controls[c]) })
 				})
-				asked++
 			}
 		})
 	}
-	t.Logf("%d requests in %d sets of policies", asked, len(sets))
+	t.Logf("%d requests in %d sets of policies; of %d more the API itself takes no such object", asked, len(sets), unfit)
+	if asked < 3*unfit {
+		t.Error("too few of the cases can be asked about")
+	}
 }
 
 // compare holds the cluster's answer against the gate's and the case's.
@@ -129,7 +129,12 @@ func (w *libraryWorld) before(t *testing.T, c *libraryCase) *unstructured.Unstru
 		control = strip(must(w.resource(c.want).Create(ctx, c.want, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}))(t))
 	}
 	if c.old != nil {
-		must(w.resource(c.old).Create(ctx, c.old, metav1.CreateOptions{}))(t)
+		if _, err := w.resource(c.old).Create(ctx, c.old, metav1.CreateOptions{}); apierrors.IsInvalid(err) {
+			c.unfit = err.Error()
+			return control
+		} else if err != nil {
+			t.Fatal(err)
+		}
 		if c.old.GetDeletionTimestamp() != nil || c.object != nil && c.object.GetDeletionTimestamp() != nil {
 			if err := w.resource(c.old).Delete(ctx, c.old.GetName(), metav1.DeleteOptions{}); err != nil {
 				t.Fatal(err)

@@ -46,6 +46,7 @@ type libraryCase struct {
 	object, old *unstructured.Unstructured
 	want        *unstructured.Unstructured // how the object is to come out; nil: the case does not say
 	namespace   *unstructured.Unstructured // made for this case alone, like the one that it names
+	unfit       string                     // why the API takes no such object, whatever the policies say
 }
 
 // librarySet is a set of policies, and the cases that are for it.
@@ -117,6 +118,9 @@ func (c *libraryCase) prepare(t *testing.T, objects []map[string]any) bool {
 	if c.Expect.Patch != nil && c.want == nil {
 		c.want = c.object.DeepCopy()
 	}
+	for _, o := range []*unstructured.Unstructured{c.object, c.old, c.want} {
+		complete(o)
+	}
 	subject := c.object
 	if subject == nil {
 		subject = c.old
@@ -125,8 +129,8 @@ func (c *libraryCase) prepare(t *testing.T, objects []map[string]any) bool {
 	if subject.GetKind() == "Namespace" || strings.HasPrefix(name, "kube-") || name == "gatefold-system" {
 		return false
 	}
-	if c.object != nil && c.old == nil && c.object.GetDeletionTimestamp() != nil {
-		return false // the API lets nobody write that
+	if c.object != nil && c.old == nil && (c.object.GetDeletionTimestamp() != nil || c.object.GetGenerateName() != "") {
+		return false // the API lets nobody write the one, and says another name each time for the other
 	}
 	c.namespace = &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{}}}
 	for _, o := range objects {
@@ -138,6 +142,31 @@ func (c *libraryCase) prepare(t *testing.T, objects []map[string]any) bool {
 		c.namespace.SetLabels(map[string]string{})
 	}
 	return true
+}
+
+// complete adds what the API asks for and no policy looks at.
+func complete(o *unstructured.Unstructured) {
+	if o == nil {
+		return
+	}
+	podSpec := []string{"spec", "template", "spec"}
+	switch o.GetKind() {
+	case "Pod":
+		podSpec = []string{"spec"}
+	case "CronJob":
+		podSpec = []string{"spec", "jobTemplate", "spec", "template", "spec"}
+	case "Job":
+	case "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet":
+		unstructured.RemoveNestedField(o.Object, "spec", "selector")
+		_ = unstructured.SetNestedField(o.Object, "library", "spec", "template", "metadata", "labels", "e2e")
+		_ = unstructured.SetNestedField(o.Object, "library", "spec", "selector", "matchLabels", "e2e")
+	default:
+		return
+	}
+	if strings.HasSuffix(o.GetKind(), "Job") {
+		_ = unstructured.SetNestedField(o.Object, "Never", append(podSpec, "restartPolicy")...)
+	}
+	_ = unstructured.SetNestedField(o.Object, "default", append(podSpec, "serviceAccountName")...)
 }
 
 func object(o map[string]any) *unstructured.Unstructured {

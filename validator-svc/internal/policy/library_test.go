@@ -34,14 +34,15 @@ type libraryCase struct {
 }
 
 func TestLibrary(t *testing.T) {
-	policies, err := filepath.Glob(filepath.Join(library, "*.yaml"))
-	if err != nil || len(policies) < 3 {
-		t.Fatalf("policies: %v, %v", policies, err)
+	files, err := filepath.Glob(filepath.Join(library, "cases", "*.yaml"))
+	if err != nil || len(files) < 3 {
+		t.Fatalf("cases: %v, %v", files, err)
 	}
-	for _, file := range policies {
-		name := strings.TrimSuffix(filepath.Base(file), ".yaml")
+	for _, caseFile := range files {
+		name := strings.TrimSuffix(filepath.Base(caseFile), ".yaml")
+		file := filepath.Join(library, name+".yaml")
 		t.Run(name, func(t *testing.T) {
-			data, err := os.ReadFile(filepath.Join(library, "cases", name+".yaml"))
+			data, err := os.ReadFile(caseFile)
 			if err != nil {
 				t.Fatal(err)
 			}
