@@ -24,6 +24,7 @@ import (
 func (w *libraryWorld) askGate(t *testing.T, sets []*librarySet) map[*libraryCase]libraryAnswer {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
+	source := cluster.Source{Kubeconfig: w.controlPlane.Kubeconfig}
 	validators := map[string]net.Addr{}
 	done := make(chan error)
 	running := 0
@@ -36,14 +37,14 @@ func (w *libraryWorld) askGate(t *testing.T, sets []*librarySet) map[*libraryCas
 		config := &validatorsvc.Config{Policy: validatorsvc.PolicyConfig{Paths: []string{w.write(t, s)}}}
 		config.SetDefaults()
 		running++
-		go func() { done <- validatorsvc.Run(ctx, validatorsvc.Options{Config: config, Listener: listener}) }()
+		go func() { done <- validatorsvc.Run(ctx, validatorsvc.Options{Config: config, Listener: listener, Source: source}) }()
 	}
 	address := must(harness.FreeAddress())(t)
 	config := must(gateway.ParseConfig("gateway.yaml", []byte(w.gateConfig(t, address, sets))))(t)
 	running++
 	go func() {
 		done <- gateway.Run(ctx, gateway.Options{
-			Config: config, Source: cluster.Source{Kubeconfig: w.controlPlane.Kubeconfig},
+			Config: config, Source: source,
 			DialInproc: func(ctx context.Context, b gateway.Backend) (net.Conn, error) {
 				return new(net.Dialer).DialContext(ctx, "tcp", validators[b.Name].String())
 			},
