@@ -64,11 +64,7 @@ func TestLibrary(t *testing.T) {
 
 // compare holds the cluster's answer against the gate's and the case's.
 func (w *libraryWorld) compare(s *librarySet, c *libraryCase, answer, gate libraryAnswer, control *unstructured.Unstructured) error {
-	named := ""
-	if o := object(c.Object); o != nil {
-		named = o.GetNamespace()
-	}
-	if text := answer.misses(c, named); text != "" {
+	if text := answer.misses(c); text != "" {
 		return errors.New(text)
 	}
 	if control != nil && answer.object != nil {

@@ -46,6 +46,7 @@ type libraryCase struct {
 	object, old *unstructured.Unstructured
 	want        *unstructured.Unstructured // how the object is to come out; nil: the case does not say
 	namespace   *unstructured.Unstructured // made for this case alone, like the one that it names
+	named       string                     // the namespace that it names
 	unfit       string                     // why the API takes no such object, whatever the policies say
 }
 
@@ -126,6 +127,7 @@ func (c *libraryCase) prepare(t *testing.T, objects []map[string]any) bool {
 		subject = c.old
 	}
 	name := cmp.Or(subject.GetNamespace(), "default")
+	c.named = name
 	if subject.GetKind() == "Namespace" || strings.HasPrefix(name, "kube-") || name == "gatefold-system" {
 		return false
 	}
@@ -245,12 +247,9 @@ func (a libraryAnswer) differs(gate libraryAnswer) string {
 }
 
 // misses says what the case expects otherwise.
-func (a libraryAnswer) misses(c *libraryCase, named string) string {
+func (a libraryAnswer) misses(c *libraryCase) string {
 	e := c.Expect
-	message := e.Message
-	if named != "" {
-		message = strings.ReplaceAll(message, "namespace "+named+" ", "namespace "+c.namespace.GetName()+" ")
-	}
+	message := strings.ReplaceAll(e.Message, "namespace "+c.named+" ", "namespace "+c.namespace.GetName()+" ")
 	if e.Allowed != (a.By == "") || e.Code != 0 && e.Code != a.Code || e.Reason != "" && e.Reason != string(a.Reason) ||
 		message != "" && !strings.HasSuffix(a.Message, ": "+message) {
 		return fmt.Sprintf("want: %+v\ngot:  %+v", e, a)

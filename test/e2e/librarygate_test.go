@@ -91,7 +91,7 @@ func (w *libraryWorld) askGate(t *testing.T, sets []*librarySet) map[*libraryCas
 					c.unfit = answers[c].Message
 					return nil
 				}
-				if text := answers[c].misses(c, ""); want && text != "" {
+				if text := answers[c].misses(c); want && text != "" {
 					return fmt.Errorf("%s: %s: the gate: %s", s.file, c.Name, text)
 				}
 				return nil
