@@ -2,7 +2,7 @@ package e2e
 
 import (
 	"bytes"
-	"cmp"
+	stdcmp "cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
@@ -99,7 +100,7 @@ func librarySets(t *testing.T) []*librarySet {
 		}
 	}
 	for _, s := range sets { // what is refused or changed shows that the policies are in effect
-		slices.SortStableFunc(s.cases, func(a, b *libraryCase) int { return cmp.Compare(a.quiet(), b.quiet()) })
+		slices.SortStableFunc(s.cases, func(a, b *libraryCase) int { return stdcmp.Compare(a.quiet(), b.quiet()) })
 	}
 	return sets
 }
@@ -126,7 +127,7 @@ func (c *libraryCase) prepare(t *testing.T, objects []map[string]any) bool {
 	if subject == nil {
 		subject = c.old
 	}
-	name := cmp.Or(subject.GetNamespace(), "default")
+	name := stdcmp.Or(subject.GetNamespace(), "default")
 	c.named = name
 	if subject.GetKind() == "Namespace" || strings.HasPrefix(name, "kube-") || name == "gatefold-system" {
 		return false
@@ -181,7 +182,9 @@ func object(o map[string]any) *unstructured.Unstructured {
 // policiesOf reads the files, and lets the case's own objects take the places of those of the same name.
 func policiesOf(t *testing.T, dir string, paths []string, own []map[string]any) []*unstructured.Unstructured {
 	t.Helper()
-	id := func(o *unstructured.Unstructured) string { return o.GetKind() + "/" + o.GetNamespace() + "/" + o.GetName() }
+	id := func(o *unstructured.Unstructured) string {
+		return o.GetKind() + "/" + o.GetNamespace() + "/" + o.GetName()
+	}
 	all := map[string]*unstructured.Unstructured{}
 	for _, path := range paths {
 		for _, text := range bytes.Split(must(os.ReadFile(filepath.Join(dir, path)))(t), []byte("\n---\n")) {
@@ -253,6 +256,17 @@ func (a libraryAnswer) misses(c *libraryCase) string {
 	if e.Allowed != (a.By == "") || e.Code != 0 && e.Code != a.Code || e.Reason != "" && e.Reason != string(a.Reason) ||
 		message != "" && !strings.HasSuffix(a.Message, ": "+message) {
 		return fmt.Sprintf("want: %+v\ngot:  %+v", e, a)
+	}
+	return ""
+}
+
+// cameOut says how the object is not the one that was expected; nil: any will do.
+func (a libraryAnswer) cameOut(want *unstructured.Unstructured) string {
+	if want == nil || a.object == nil {
+		return ""
+	}
+	if diff := cmp.Diff(want.Object, strip(a.object).Object); diff != "" {
+		return "the object (-as expected +as it came out):\n" + diff
 	}
 	return ""
 }
