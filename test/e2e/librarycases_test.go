@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -187,7 +188,7 @@ func policiesOf(t *testing.T, dir string, paths []string, own []map[string]any) 
 	}
 	all := map[string]*unstructured.Unstructured{}
 	for _, path := range paths {
-		for _, text := range bytes.Split(must(os.ReadFile(filepath.Join(dir, path)))(t), []byte("\n---\n")) {
+		for text := range bytes.SplitSeq(must(os.ReadFile(filepath.Join(dir, path)))(t), []byte("\n---\n")) {
 			o := &unstructured.Unstructured{}
 			if err := yaml.UnmarshalStrict(text, &o.Object); err != nil {
 				t.Fatalf("%s: %v", path, err)
@@ -207,7 +208,7 @@ func policiesOf(t *testing.T, dir string, paths []string, own []map[string]any) 
 
 // libraryAnswer is what somebody who asks is told.
 type libraryAnswer struct {
-	By       string // webhook, policy or API: who refuses; empty when nobody does
+	By       string // webhook, policy or API: who refuses; nobody: it went wrong; empty when nobody does
 	Message  string // of the policies; without them, the whole
 	Code     int32
 	Reason   metav1.StatusReason
@@ -224,6 +225,8 @@ func told(status *metav1.Status, o *unstructured.Unstructured, warnings []string
 	a.By, a.Code, a.Reason, a.Message = "API", status.Code, status.Reason, status.Message
 	at := strings.Index(status.Message, "ValidatingAdmissionPolicy '")
 	switch {
+	case status.Code >= http.StatusInternalServerError:
+		a.By = "nobody"
 	case strings.Contains(status.Message, "admission webhook"):
 		a.By = "webhook"
 	case at >= 0:
@@ -253,7 +256,7 @@ func (a libraryAnswer) differs(gate libraryAnswer) string {
 func (a libraryAnswer) misses(c *libraryCase) string {
 	e := c.Expect
 	message := strings.ReplaceAll(e.Message, "namespace "+c.named+" ", "namespace "+c.namespace.GetName()+" ")
-	if e.Allowed != (a.By == "") || e.Code != 0 && e.Code != a.Code || e.Reason != "" && e.Reason != string(a.Reason) ||
+	if e.Allowed != (a.By == "") || a.By == "nobody" || e.Code != 0 && e.Code != a.Code || e.Reason != "" && e.Reason != string(a.Reason) ||
 		message != "" && !strings.HasSuffix(a.Message, ": "+message) {
 		return fmt.Sprintf("want: %+v\ngot:  %+v", e, a)
 	}

@@ -153,7 +153,7 @@ func changeContainer(r *rand.Rand, c *corev1.Container) {
 			c.Ports = append(c.Ports, corev1.ContainerPort{ContainerPort: 80, HostPort: pick(r, int32(0), 80, 9, 443)})
 		}
 	case 12:
-		probe := &corev1.Probe{ProbeHandler: corev1.ProbeHandler(randomHandler(r))}
+		probe := &corev1.Probe{ProbeHandler: randomHandler(r)}
 		switch r.IntN(3) {
 		case 0:
 			c.LivenessProbe = probe
@@ -171,6 +171,7 @@ func changeContainer(r *rand.Rand, c *corev1.Container) {
 	}
 }
 
+// handler is what a probe and a hook do alike.
 type handler = corev1.ProbeHandler
 
 func randomHandler(r *rand.Rand) handler {
