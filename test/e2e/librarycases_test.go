@@ -37,12 +37,13 @@ type libraryCase struct {
 	Subresource string           `json:"subresource"`
 	Policies    []map[string]any `json:"policies"`
 	Expect      struct {
-		Allowed bool           `json:"allowed"`
-		Message string         `json:"message"`
-		Code    int32          `json:"code"`
-		Reason  string         `json:"reason"`
-		Object  map[string]any `json:"object"`
-		Patch   []any          `json:"patch"` // here it can only be empty: nothing changes
+		Allowed  bool           `json:"allowed"`
+		Message  string         `json:"message"`
+		Code     int32          `json:"code"`
+		Reason   string         `json:"reason"`
+		Object   map[string]any `json:"object"`
+		Warnings []string       `json:"warnings"`
+		Patch    []any          `json:"patch"` // here it can only be empty: nothing changes
 	} `json:"expect"`
 
 	object, old *unstructured.Unstructured
@@ -108,7 +109,7 @@ func librarySets(t *testing.T) []*librarySet {
 
 // quiet is 1 when the policies leave the request as it is.
 func (c *libraryCase) quiet() int {
-	if !c.Expect.Allowed || c.Expect.Object != nil {
+	if !c.Expect.Allowed || c.Expect.Object != nil || len(c.Expect.Warnings) > 0 {
 		return 0
 	}
 	return 1
@@ -218,7 +219,11 @@ type libraryAnswer struct {
 
 // told reads an answer of kube-apiserver.
 func told(status *metav1.Status, o *unstructured.Unstructured, warnings []string) libraryAnswer {
-	a := libraryAnswer{Warnings: warnings, object: o}
+	a := libraryAnswer{object: o}
+	for _, w := range warnings {
+		// The gate says in front of it which backend has it.
+		a.Warnings = append(a.Warnings, w[max(0, strings.Index(w, "Validation failed for ValidatingAdmissionPolicy '")):])
+	}
 	if status == nil {
 		return a
 	}
@@ -257,7 +262,8 @@ func (a libraryAnswer) misses(c *libraryCase) string {
 	e := c.Expect
 	message := strings.ReplaceAll(e.Message, "namespace "+c.named+" ", "namespace "+c.namespace.GetName()+" ")
 	if e.Allowed != (a.By == "") || a.By == "nobody" || e.Code != 0 && e.Code != a.Code || e.Reason != "" && e.Reason != string(a.Reason) ||
-		message != "" && !strings.HasSuffix(a.Message, ": "+message) {
+		message != "" && !strings.HasSuffix(a.Message, ": "+message) ||
+		e.Warnings != nil && !slices.EqualFunc(a.Warnings, e.Warnings, func(got, want string) bool { return strings.HasSuffix(got, ": "+want) }) {
 		return fmt.Sprintf("want: %+v\ngot:  %+v", e, a)
 	}
 	return ""
