@@ -25,6 +25,8 @@ type ControlPlaneConfig struct {
 	Admission string
 	// Plugins are admission plugins to enable beside those that are on by default.
 	Plugins []string
+	// DisablePlugins are admission plugins that it does without.
+	DisablePlugins []string
 }
 
 // ControlPlane is a kube-apiserver and its etcd.
@@ -72,7 +74,7 @@ func StartControlPlane(c ControlPlaneConfig) (*ControlPlane, error) {
 		Set("audit-log-path", auditLog).
 		Set("audit-log-mode", "blocking").
 		// envtest switches it off; pods get their token volume from it, as everywhere.
-		Set("disable-admission-plugins", "StorageObjectInUseProtection")
+		Set("disable-admission-plugins", append([]string{"StorageObjectInUseProtection"}, c.DisablePlugins...)...)
 	if len(c.Plugins) > 0 {
 		env.ControlPlane.GetAPIServer().Configure().Set("enable-admission-plugins", c.Plugins...)
 	}
