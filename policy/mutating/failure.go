@@ -12,7 +12,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/admission/plugin/policy/generic"
 
-
 	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
 )
 

@@ -8,16 +8,15 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/admission/plugin/cel"
 	"k8s.io/apiserver/pkg/admission/plugin/policy/mutating/patch"
 	celconfig "k8s.io/apiserver/pkg/apis/cel"
 )
 
-// mutate evaluates the i-th mutation of a policy on the object in versioned, which it replaces; it restates
+// mutate evaluates the i-th mutation of a policy on the object in v, which it replaces; it restates
 // dispatchOne of k8s.io/apiserver pkg/admission/plugin/policy/mutating/dispatcher.go. After an error the object
 // is as it was.
-func (e *evaluation) mutate(ctx context.Context, in invocation, i int, versioned *admission.VersionedAttributes) error {
+func (e *evaluation) mutate(ctx context.Context, in invocation, i int, v *version) error {
 	namespace, err := e.matcher.NamespaceObject(in.Hook)
 	if err != nil {
 		return err
@@ -26,19 +25,19 @@ func (e *evaluation) mutate(ctx context.Context, in invocation, i int, versioned
 	ctx = in.evaluator.CompositedCompiler.CreateContext(ctx)
 	changed, err := in.evaluator.Mutators[i].Patch(ctx, patch.Request{
 		MatchedResource:     in.about.Resource,
-		VersionedAttributes: versioned,
-		ObjectInterfaces:    e.kind.interfaces,
+		VersionedAttributes: v.VersionedAttributes,
+		ObjectInterfaces:    v.kind.interfaces,
 		OptionalVariables:   cel.OptionalVariableBindings{VersionedParams: in.param},
 		Namespace:           namespace,
-		TypeConverter:       e.kind.converter,
+		TypeConverter:       v.kind.converter,
 	}, celconfig.RuntimeCELCostBudget)
 	if err != nil {
 		return err
 	}
-	if changed, err = e.kind.complete(changed); err != nil {
+	if changed, err = v.kind.complete(changed); err != nil {
 		return err
 	}
-	versioned.UpdateObject(changed)
+	v.UpdateObject(changed)
 	return nil
 }
 

@@ -24,11 +24,13 @@ import (
 // evaluated, as in kube-apiserver: what a policy writes must fit them, and what they do not know is not seen by
 // it. Others are maps.
 type kind struct {
-	gvk        schema.GroupVersionKind
-	typed      bool
-	custom     *customKind // nil where no CustomResourceDefinition is known
-	converter  managedfields.TypeConverter
-	interfaces admission.ObjectInterfaces
+	gvk   schema.GroupVersionKind
+	typed bool
+	// customScale: it is the scale of a custom resource.
+	customScale bool
+	custom      *customKind // nil where no CustomResourceDefinition is known
+	converter   managedfields.TypeConverter
+	interfaces  admission.ObjectInterfaces
 }
 
 // interfaces are what upstream's patchers need. Defaults of built-in kinds are kube-apiserver's alone.
@@ -62,6 +64,9 @@ func (k *kind) decode(raw []byte) (runtime.Object, error) {
 
 // complete gives what a patcher returned the shape that the next one wants.
 func (k *kind) complete(object runtime.Object) (runtime.Object, error) {
+	if k.customScale { // kube-apiserver cannot do it either
+		return nil, fmt.Errorf("request to convert CR to an invalid group/version: %s", k.gvk.GroupVersion())
+	}
 	if k.typed {
 		return scheme.Scheme.ConvertToVersion(object, k.gvk.GroupVersion())
 	}

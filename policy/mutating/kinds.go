@@ -7,15 +7,18 @@ import (
 	"strings"
 
 	v1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	structuralschema "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/defaulting"
 	"k8s.io/apiextensions-apiserver/pkg/controller/openapi/builder"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/managedfields"
 	applyconfigurations "k8s.io/client-go/applyconfigurations"
 	"k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/structured-merge-diff/v6/typed"
 
 	"github.com/gatefold/gatefold/policy/internal/document"
 	"github.com/gatefold/gatefold/sdk/config"
@@ -42,14 +45,15 @@ type customKind struct {
 	converter managedfields.TypeConverter
 	// structural is nil where the definition has no schema, or one without structure.
 	structural *structuralschema.Structural
-	// versions are all those of the definition.
-	versions []string
+	// versions are all those of the definition, and served those that are served, if they differ in their name
+	// only: the definition converts them by strategy None.
+	versions, served []string
 }
 
 // newKinds learns the kinds that CustomResourceDefinitions define.
 func newKinds(definitions []*document.Document) (*kinds, config.Problems) {
 	k := &kinds{
-		builtIn: applyconfigurations.NewTypeConverter(scheme.Scheme),
+		builtIn: builtIn{applyconfigurations.NewTypeConverter(scheme.Scheme)},
 		guess:   managedfields.NewDeducedTypeConverter(),
 		custom:  map[schema.GroupVersionKind]*customKind{},
 	}
@@ -78,9 +82,13 @@ func (k *kinds) define(d *document.Document) error {
 	apiextensionsv1.SetObjectDefaults_CustomResourceDefinition(definition)
 	group, names := definition.Spec.Group, definition.Spec.Names
 	k.resources = append(k.resources, schema.GroupResource{Group: group, Resource: names.Plural})
-	var versions []string
+	var versions, served []string
 	for i := range definition.Spec.Versions {
-		versions = append(versions, definition.Spec.Versions[i].Name)
+		v := &definition.Spec.Versions[i]
+		versions = append(versions, v.Name)
+		if v.Served && definition.Spec.Conversion.Strategy == apiextensionsv1.NoneConverter {
+			served = append(served, v.Name)
+		}
 	}
 	for i := range definition.Spec.Versions {
 		v := &definition.Spec.Versions[i]
@@ -97,7 +105,7 @@ func (k *kinds) define(d *document.Document) error {
 		if err != nil {
 			return fmt.Errorf("version %s: %w", v.Name, err)
 		}
-		k.custom[schema.GroupVersionKind{Group: group, Version: v.Name, Kind: names.Kind}] = &customKind{converter, structural, versions}
+		k.custom[schema.GroupVersionKind{Group: group, Version: v.Name, Kind: names.Kind}] = &customKind{converter, structural, versions, served}
 	}
 	return nil
 }
@@ -118,9 +126,38 @@ func structure(v *apiextensionsv1.CustomResourceDefinitionVersion) (*structurals
 	return s, defaulting.PruneDefaults(s)
 }
 
-// of returns what is known of a kind, which is not nil.
-func (k *kinds) of(gvk schema.GroupVersionKind, cluster Schemas) *kind {
+// builtIn knows the kinds of k8s.io/api by the schemas of client-go, which are made of the same definitions as
+// those that kube-apiserver publishes.
+type builtIn struct{ managedfields.TypeConverter }
+
+// ObjectToTyped fails for kinds of which kube-apiserver does not publish the schema in the place where its policies
+// look for it, with its words.
+func (b builtIn) ObjectToTyped(object runtime.Object, options ...typed.ValidationOptions) (*typed.TypedValue, error) {
+	gvk := object.GetObjectKind().GroupVersionKind()
+	value, err := b.TypeConverter.ObjectToTyped(object, options...)
+	eviction := gvk.Group == "policy" && gvk.Kind == "Eviction" // published with core/v1
+	if eviction || err != nil && strings.Contains(err.Error(), "no type found matching") {
+		return nil, fmt.Errorf("no corresponding type for %v", gvk)
+	}
+	return value, err
+}
+
+// convertible are the versions, in their order, to which an object of a kind can be converted here.
+func (k *kinds) convertible(gvk schema.GroupVersionKind) []string {
+	custom := k.custom[gvk]
+	if custom == nil {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(custom.served), func(version string) bool { return version == gvk.Version })
+}
+
+// of returns what is known of a kind, which is not nil. group is the resource's: that of a scale is another one.
+func (k *kinds) of(gvk schema.GroupVersionKind, group string, cluster Schemas) *kind {
 	result := &kind{gvk: gvk, interfaces: interfaces(), converter: k.guess, typed: scheme.Scheme.Recognizes(gvk)}
+	result.customScale = gvk.Kind == "Scale" && gvk.Group == "autoscaling" && !scheme.Scheme.IsGroupRegistered(group)
+	if gvk == corev1.SchemeGroupVersion.WithKind("Binding") {
+		return result // client-go has no schema of it, kube-apiserver has
+	}
 	if result.typed {
 		result.converter = k.builtIn
 	}
@@ -161,7 +198,6 @@ func (k *kinds) notes(d *document.Document, p *v1.MutatingAdmissionPolicy) []str
 
 func (k *kinds) knows(r schema.GroupResource) bool {
 	resource, _, _ := strings.Cut(r.Resource, "/")
-	builtIn := slices.ContainsFunc(scheme.Scheme.PrioritizedVersionsForGroup(r.Group), func(schema.GroupVersion) bool { return true })
-	return builtIn || r.Group == "*" || resource == "*" && slices.ContainsFunc(k.resources, func(known schema.GroupResource) bool { return known.Group == r.Group }) ||
+	return scheme.Scheme.IsGroupRegistered(r.Group) || r.Group == "*" || resource == "*" && slices.ContainsFunc(k.resources, func(known schema.GroupResource) bool { return known.Group == r.Group }) ||
 		slices.Contains(k.resources, schema.GroupResource{Group: r.Group, Resource: resource})
 }

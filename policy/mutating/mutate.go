@@ -9,6 +9,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/admission"
 
 	"github.com/gatefold/gatefold/sdk"
@@ -39,7 +40,9 @@ func (s *Set) Mutate(ctx context.Context, r *sdk.Request, known Known) (*sdk.Mut
 	if !slices.Contains(handled, q.GetOperation()) || match.Exempt(q.GetResource().GroupResource()) {
 		return &sdk.Mutation{}, nil
 	}
-	e := &evaluation{request: q, matcher: match.NewMatcher(q), kind: s.kinds.of(q.Kind, known.Schemas)}
+	q.Convertible = s.kinds.convertible(q.Kind)
+	e := &evaluation{request: q, matcher: match.NewMatcher(q), kinds: s.kinds, known: known}
+	e.kind = e.kindOf(q.Kind)
 	for _, h := range s.hooks {
 		if e.matcher.MayMatch(h.Hook) {
 			e.hooks = append(e.hooks, h)
@@ -78,7 +81,9 @@ func (s *Set) Mutate(ctx context.Context, r *sdk.Request, known Known) (*sdk.Mut
 type evaluation struct {
 	request      *match.Request
 	matcher      *match.Matcher
-	kind         *kind
+	kinds        *kinds
+	known        Known
+	kind         *kind   // the request's
 	hooks        []*hook // those that may match
 	reinvocation reinvocation
 }
@@ -136,21 +141,28 @@ func (e *evaluation) round(ctx context.Context) (*admissionv1.Denial, error) {
 // pkg/admission/plugin/policy/mutating/dispatcher.go. The order of the steps, and what counts as whose error, are
 // upstream's: after an error the policy's next mutation is evaluated all the same.
 func (e *evaluation) dispatch(ctx context.Context, invocations []invocation, failed *failures) (*apierrors.StatusError, error) {
-	versioned := e.request.Versioned()
+	versions := map[schema.GroupVersionKind]*version{}
+	var last *version // in which a policy was evaluated
 	for _, in := range invocations {
-		matches, err := e.conditions(ctx, in, versioned, failed)
+		v := versions[in.about.Kind]
+		if v == nil {
+			v = e.versionOf(in.about.Kind)
+			versions[in.about.Kind] = v
+		}
+		matches, err := e.conditions(ctx, in, v, failed)
 		if err != nil {
 			return nil, err
 		}
 		if !matches || !e.reinvocation.admits(keyOf(in)) {
 			continue
 		}
-		before := versioned.VersionedObject.Object()
+		last = v
+		before := v.VersionedObject.Object()
 		for i := range in.policy.Spec.Mutations {
-			if versioned.VersionedObject.Object() == nil {
+			if v.VersionedObject.Object() == nil {
 				continue // a connection may come without
 			}
-			err := e.mutate(ctx, in, i, versioned)
+			err := e.mutate(ctx, in, i, v)
 			if ended := timeIsUp(ctx); ended != nil {
 				return nil, ended
 			}
@@ -164,11 +176,11 @@ func (e *evaluation) dispatch(ctx context.Context, invocations []invocation, fai
 				return nil, err
 			}
 		}
-		e.reinvocation.invoked(in, !equal(before, versioned.VersionedObject.Object()))
+		e.reinvocation.invoked(in, !equal(before, v.VersionedObject.Object()))
 	}
-	if versioned.Dirty {
+	if last != nil && last.Dirty {
 		e.reinvocation.changed()
-		object, err := e.kind.convertBack(versioned.VersionedObject.Object())
+		object, err := e.kind.convertBack(last.VersionedObject.Object())
 		if err != nil {
 			return statusOf(err), nil
 		}
@@ -177,12 +189,40 @@ func (e *evaluation) dispatch(ctx context.Context, invocations []invocation, fai
 	return nil, nil
 }
 
+// version is the object as policies see it that are about one version of its resource. As in kube-apiserver, what
+// policies about different versions do to it does not come together: the last one's counts.
+type version struct {
+	*admission.VersionedAttributes
+	kind *kind
+}
+
+// versionOf converts the object to gvk, which the matcher has found to be possible.
+func (e *evaluation) versionOf(gvk schema.GroupVersionKind) *version {
+	v := &version{VersionedAttributes: e.request.Versioned(), kind: e.kindOf(gvk)}
+	if gvk == e.request.Kind {
+		return v
+	}
+	v.VersionedKind = gvk
+	for _, object := range []*admission.LazyObject{&v.VersionedObject, &v.VersionedOldObject} {
+		if object.Object() != nil {
+			converted := object.Object().DeepCopyObject()
+			converted.GetObjectKind().SetGroupVersionKind(gvk)
+			object.Set(converted)
+		}
+	}
+	return v
+}
+
+func (e *evaluation) kindOf(gvk schema.GroupVersionKind) *kind {
+	return e.kinds.of(gvk, e.request.Resource.Group, e.known.Schemas)
+}
+
 // conditions tells whether the policy's match conditions let it be evaluated. They see the object as it now is.
-func (e *evaluation) conditions(ctx context.Context, in invocation, versioned *admission.VersionedAttributes, failed *failures) (bool, error) {
+func (e *evaluation) conditions(ctx context.Context, in invocation, v *version, failed *failures) (bool, error) {
 	if in.evaluator.Matcher == nil {
 		return true, nil
 	}
-	result := in.evaluator.Matcher.Match(ctx, versioned, in.param, nil)
+	result := in.evaluator.Matcher.Match(ctx, v.VersionedAttributes, in.param, nil)
 	if err := timeIsUp(ctx); err != nil {
 		return false, err
 	}

@@ -30,6 +30,9 @@ type Request struct {
 	Resource schema.GroupVersionResource
 	// Namespace is nil when it is not known.
 	Namespace *corev1.Namespace
+	// Convertible are further versions in which Resource is served, and to which the object can be converted by
+	// writing them into it. Nil: none are known.
+	Convertible []string
 }
 
 // NewRequest reads all of a request but its objects, which most requests do not need.
