@@ -50,13 +50,17 @@ type customKind struct {
 	versions, served []string
 }
 
-// newKinds learns the kinds that CustomResourceDefinitions define.
-func newKinds(definitions []*document.Document) (*kinds, config.Problems) {
-	k := &kinds{
+// newKinds returns the built-in kinds.
+func newKinds() *kinds {
+	return &kinds{
 		builtIn: builtIn{applyconfigurations.NewTypeConverter(scheme.Scheme)},
 		guess:   managedfields.NewDeducedTypeConverter(),
 		custom:  map[schema.GroupVersionKind]*customKind{},
 	}
+}
+
+// learn adds the kinds that CustomResourceDefinitions define.
+func (k *kinds) learn(definitions []*document.Document) config.Problems {
 	var problems config.Problems
 	for _, d := range definitions {
 		if d.Object.GroupVersionKind().Version != "v1" {
@@ -66,7 +70,7 @@ func newKinds(definitions []*document.Document) (*kinds, config.Problems) {
 			problems = append(problems, d.Problem("spec", "the schema cannot be used: %v", err))
 		}
 	}
-	return k, problems
+	return problems
 }
 
 func (k *kinds) define(d *document.Document) error {

@@ -61,10 +61,8 @@ func Load(paths []string) (*Set, error) {
 // CustomResourceDefinitions among the files say how the objects of their kinds are merged.
 func Parse(files []policy.File) (*Set, error) {
 	in := load.Read(files, policyKind, bindingKind)
-	set := &Set{}
-	var problems config.Problems
-	set.kinds, problems = newKinds(in.OfKind("apiextensions.k8s.io", "CustomResourceDefinition"))
-	in.Problems = append(in.Problems, problems...)
+	set := &Set{kinds: newKinds()}
+	in.Problems = append(in.Problems, set.kinds.learn(in.OfKind("apiextensions.k8s.io", "CustomResourceDefinition"))...)
 
 	hooks := map[string]*hook{}
 	c := expression.NewCompiler()
