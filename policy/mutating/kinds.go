@@ -7,12 +7,12 @@ import (
 	"strings"
 
 	v1 "k8s.io/api/admissionregistration/v1"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	structuralschema "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/defaulting"
 	"k8s.io/apiextensions-apiserver/pkg/controller/openapi/builder"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/managedfields"
@@ -33,7 +33,7 @@ type Schemas interface {
 
 // kinds knows how objects are read and merged.
 type kinds struct {
-	builtIn managedfields.TypeConverter
+	builtIn builtIn
 	guess   managedfields.TypeConverter // for kinds without a schema
 	custom  map[schema.GroupVersionKind]*customKind
 	// resources are the custom resources of which there is a definition.
@@ -134,16 +134,37 @@ func structure(v *apiextensionsv1.CustomResourceDefinitionVersion) (*structurals
 // those that kube-apiserver publishes.
 type builtIn struct{ managedfields.TypeConverter }
 
-// ObjectToTyped fails for kinds of which kube-apiserver does not publish the schema in the place where its policies
-// look for it, with its words.
+// ObjectToTyped fails for kinds that are not published, with kube-apiserver's words.
 func (b builtIn) ObjectToTyped(object runtime.Object, options ...typed.ValidationOptions) (*typed.TypedValue, error) {
-	gvk := object.GetObjectKind().GroupVersionKind()
-	value, err := b.TypeConverter.ObjectToTyped(object, options...)
-	eviction := gvk.Group == "policy" && gvk.Kind == "Eviction" // published with core/v1
-	if eviction || err != nil && strings.Contains(err.Error(), "no type found matching") {
+	if gvk := object.GetObjectKind().GroupVersionKind(); unpublished(gvk) {
 		return nil, fmt.Errorf("no corresponding type for %v", gvk)
 	}
-	return value, err
+	return b.TypeConverter.ObjectToTyped(object, options...)
+}
+
+// unpublished tells whether kube-apiserver finds no schema of the kind, because it is that of a subresource and
+// published with the resource's group, or not at all.
+func unpublished(gvk schema.GroupVersionKind) bool {
+	switch gvk.Group {
+	case "":
+		return strings.HasSuffix(gvk.Kind, "Options") // of a connection
+	case "autoscaling":
+		return gvk.Kind == "Scale"
+	case "authentication.k8s.io":
+		return gvk.Kind == "TokenRequest"
+	case "policy":
+		return gvk.Kind == "Eviction"
+	default:
+		return false
+	}
+}
+
+// has tells whether b can say something about a kind. Of some, client-go has no schema, and kube-apiserver has.
+func (b builtIn) has(gvk schema.GroupVersionKind) bool {
+	stub := &unstructured.Unstructured{}
+	stub.SetGroupVersionKind(gvk)
+	_, err := b.TypeConverter.ObjectToTyped(stub)
+	return err == nil || unpublished(gvk)
 }
 
 // convertible are the versions, in their order, to which an object of a kind can be converted here.
@@ -159,10 +180,7 @@ func (k *kinds) convertible(gvk schema.GroupVersionKind) []string {
 func (k *kinds) of(gvk schema.GroupVersionKind, group string, cluster Schemas) *kind {
 	result := &kind{gvk: gvk, interfaces: interfaces(), converter: k.guess, typed: scheme.Scheme.Recognizes(gvk)}
 	result.customScale = gvk.Kind == "Scale" && gvk.Group == "autoscaling" && !scheme.Scheme.IsGroupRegistered(group)
-	if gvk == corev1.SchemeGroupVersion.WithKind("Binding") {
-		return result // client-go has no schema of it, kube-apiserver has
-	}
-	if result.typed {
+	if result.typed && k.builtIn.has(gvk) {
 		result.converter = k.builtIn
 	}
 	if result.custom = k.custom[gvk]; result.custom != nil {

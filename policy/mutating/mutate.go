@@ -226,9 +226,8 @@ func (e *evaluation) conditions(ctx context.Context, in invocation, v *version, 
 	if err := timeIsUp(ctx); err != nil {
 		return false, err
 	}
-	if result.Error != nil {
+	if result.Error != nil { // then it does not match
 		failed.add(in.hook, in.binding, result.Error, metav1.StatusReasonInvalid)
-		return false, nil
 	}
 	return result.Matches, nil
 }

@@ -240,3 +240,45 @@ spec: {policyName: p}
 		})
 	}
 }
+
+// What kube-apiserver 1.36.3 was seen to say of kinds whose schema it does not find.
+func TestSubresources(t *testing.T) {
+	const (
+		apply = `{patchType: ApplyConfiguration, applyConfiguration: {expression: "Object{metadata: Object.metadata{annotations: {'a': 'b'}}}"}}`
+		json  = `{patchType: JSONPatch, jsonPatch: {expression: "[JSONPatch{op: 'add', path: '/metadata/annotations', value: {'a': 'b'}}]"}}`
+	)
+	cases := map[string]struct {
+		group, resource, subresource string
+		kind                         *admissionv1.GroupVersionKind
+		mutation, want               string // want is the end of the denial; empty: it is changed
+	}{
+		"a scale":                   {"apps", "deployments", "scale", &admissionv1.GroupVersionKind{Group: "autoscaling", Version: "v1", Kind: "Scale"}, json, ""},
+		"a scale, applied":          {"apps", "deployments", "scale", &admissionv1.GroupVersionKind{Group: "autoscaling", Version: "v1", Kind: "Scale"}, apply, "no corresponding type for autoscaling/v1, Kind=Scale"},
+		"a custom resource's scale": {"example.com", "widgets", "scale", &admissionv1.GroupVersionKind{Group: "autoscaling", Version: "v1", Kind: "Scale"}, json, "request to convert CR to an invalid group/version: autoscaling/v1"},
+		"an eviction, applied":      {"", "pods", "eviction", &admissionv1.GroupVersionKind{Group: "policy", Version: "v1", Kind: "Eviction"}, apply, "no corresponding type for policy/v1, Kind=Eviction"},
+		"a binding, applied":        {"", "pods", "binding", &admissionv1.GroupVersionKind{Version: "v1", Kind: "Binding"}, apply, ""},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			set := bound(t, c.mutation)
+			set.hooks[0].policy.Spec.MatchConstraints.ResourceRules[0].APIGroups = []string{"*"}
+			set.hooks[0].policy.Spec.MatchConstraints.ResourceRules[0].Resources = []string{c.resource + "/" + c.subresource}
+			resource := &admissionv1.GroupVersionResource{Group: c.group, Version: "v1", Resource: c.resource}
+			object := fmt.Appendf(nil, `{"apiVersion":%q,"kind":%q,"metadata":{"name":"x"}}`,
+				strings.TrimPrefix(c.kind.Group+"/"+c.kind.Version, "/"), c.kind.Kind)
+			response, err := mutate(t, set, &sdk.Request{AdmissionRequest: &admissionv1.AdmissionRequest{
+				Kind: c.kind, RequestKind: c.kind, Resource: resource, RequestResource: resource, SubResource: c.subresource, RequestSubResource: c.subresource,
+				Name: "x", Namespace: "n", Operation: admissionv1.Operation_OPERATION_CREATE, Object: object,
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := response.GetDenial().GetMessage(); !strings.HasSuffix(got, c.want) || (got == "") != (c.want == "") {
+				t.Errorf("want %q, got %q", c.want, got)
+			}
+			if c.want == "" && len(response.GetOperations()) != 1 {
+				t.Errorf("operations: %v", response.GetOperations())
+			}
+		})
+	}
+}
