@@ -140,13 +140,25 @@ func plain(t *testing.T, raw []byte) map[string]any {
 func defaults() map[string][]any {
 	return map[string][]any{
 		"terminationMessagePath": {"/dev/termination-log"}, "terminationMessagePolicy": {"File"}, "imagePullPolicy": {"IfNotPresent", "Always"},
-		"protocol": {"TCP"}, "resources": {map[string]any{}},
+		"protocol": {"TCP"}, "resources": {map[string]any{}}, "scheme": {"HTTP"}, "defaultMode": {420.0}, "medium": {""},
+		"failureThreshold": {3.0}, "periodSeconds": {10.0}, "successThreshold": {1.0}, "timeoutSeconds": {1.0},
 	}
 }
 
 func prune(value any) {
 	switch v := value.(type) {
 	case map[string]any:
+		delete(v, "serviceAccount") // the old name of serviceAccountName, which is set with it
+		requests, _ := v["requests"].(map[string]any)
+		limits, _ := v["limits"].(map[string]any)
+		for name, limit := range limits { // what is limited is requested
+			if requests[name] == limit {
+				delete(requests, name)
+			}
+		}
+		if len(requests) == 0 {
+			delete(v, "requests")
+		}
 		for name, member := range v {
 			prune(member)
 			if slices.ContainsFunc(defaults()[name], func(d any) bool { return cmp.Equal(d, member) }) {
