@@ -10,18 +10,18 @@ import (
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity/aws"
 )
 
-// watched is what the mutators look up. Namespaces come with each request.
+// watched is what the mutators look up. Policies look up the namespaces of requests that come without.
 func watched(cfg *Config, opts Options) cluster.Options {
-	if !cfg.serves(Identity) {
-		return cluster.Options{Logger: opts.Telemetry.Logger}
+	watched := cluster.Options{Logger: opts.Telemetry.Logger}
+	if cfg.serves(Policy) {
+		watched.Watch = append(watched.Watch, cluster.Namespaces)
 	}
-	identity := cfg.Identity.Watched()
-	return cluster.Options{
-		Watch:       []cluster.Resource{cluster.ServiceAccounts},
-		Annotations: identity.Annotation,
-		ConfigMaps:  identity.ConfigMaps(),
-		Logger:      opts.Telemetry.Logger,
+	if cfg.serves(Identity) {
+		identity := cfg.Identity.Watched()
+		watched.Watch = append(watched.Watch, cluster.ServiceAccounts)
+		watched.Annotations, watched.ConfigMaps = identity.Annotation, identity.ConfigMaps()
 	}
+	return watched
 }
 
 // sources returns where identity looks things up; nothing for a process that does not serve it, which

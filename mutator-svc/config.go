@@ -20,6 +20,8 @@ const (
 	Identity = "identity"
 	// Labels stamps labels and annotations by rules.
 	Labels = "labels"
+	// Policy evaluates MutatingAdmissionPolicies.
+	Policy = "policy"
 )
 
 // Config is kind MutatorConfig.
@@ -35,6 +37,16 @@ type Config struct {
 	Identity identity.Config `json:"identity,omitzero"`
 	// Labels configures the mutator of that name.
 	Labels labels.Config `json:"labels,omitzero"`
+	// Policy configures the mutator of that name.
+	Policy PolicyConfig `json:"policy,omitzero"`
+}
+
+// PolicyConfig configures the mutator "policy".
+type PolicyConfig struct {
+	// Paths are files of MutatingAdmissionPolicies, their bindings and params, and CustomResourceDefinitions that
+	// say how objects of their kinds are merged; or folders of which the *.yaml, *.yml and *.json count. A
+	// relative path is seen from the folder of the configuration file.
+	Paths []string `json:"paths,omitempty"`
 }
 
 // LoadConfig reads the MutatorConfig of a file. The error lists everything that is wrong with it, each
@@ -59,6 +71,9 @@ func (c *Config) SetDefaults() {
 func (c *Config) ResolvePaths(resolve func(p string) string) {
 	c.Listen.ResolvePaths(resolve)
 	c.Identity.ResolvePaths(resolve)
+	for i, p := range c.Policy.Paths {
+		c.Policy.Paths[i] = resolve(p)
+	}
 }
 
 // Validate says everything that is wrong with c, also with mutators that are not served: the same file
@@ -68,16 +83,23 @@ func (c *Config) Validate() field.ErrorList {
 	errs = append(errs, c.Admin.Validate(field.NewPath("admin"))...)
 	mutators := field.NewPath("mutators")
 	if len(c.Mutators) == 0 {
-		errs = append(errs, field.Required(mutators, "give one of them a section: identity with a profile, such as aws: {}, or labels with rules"))
+		errs = append(errs, field.Required(mutators, "give one of them a section: identity with a profile, such as aws: {}, labels with rules, or policy with paths"))
 	}
 	for i, name := range c.Mutators {
-		switch known := []string{Identity, Labels}; {
+		switch known := []string{Identity, Labels, Policy}; {
 		case !slices.Contains(known, name):
 			errs = append(errs, field.NotSupported(mutators.Index(i), name, known))
 		case slices.Contains(c.Mutators[:i], name):
 			errs = append(errs, field.Duplicate(mutators.Index(i), name))
 		case name == Identity && c.Identity.Empty():
 			errs = append(errs, field.Required(field.NewPath("identity"), "name a profile, such as aws: {}, or take identity off the mutators"))
+		case name == Policy && len(c.Policy.Paths) == 0:
+			errs = append(errs, field.Required(field.NewPath("policy", "paths"), "name the files or folders of the policies, or take policy off the mutators"))
+		}
+	}
+	for i, p := range c.Policy.Paths {
+		if p == "" {
+			errs = append(errs, field.Required(field.NewPath("policy", "paths").Index(i), "name a file or a folder, or remove the item"))
 		}
 	}
 	errs = append(errs, c.Identity.Validate(field.NewPath("identity"))...)
@@ -92,7 +114,21 @@ func (c *Config) configured() (names []string) {
 	if len(c.Labels.Rules) > 0 {
 		names = append(names, Labels)
 	}
+	if len(c.Policy.Paths) > 0 {
+		names = append(names, Policy)
+	}
 	return names
+}
+
+// files are those that matter to the mutators that are served, beside the configuration file.
+func (c *Config) files(served ...string) (paths []string) {
+	if slices.Contains(served, Identity) {
+		paths = append(paths, c.Identity.Files()...)
+	}
+	if slices.Contains(served, Policy) {
+		paths = append(paths, c.Policy.Paths...)
+	}
+	return paths
 }
 
 // serves tells whether the mutator of this name is among those to serve.

@@ -1,5 +1,5 @@
-// Package mutatorsvc is the service that changes objects: it gives pods their cloud identity and stamps
-// labels and annotations.
+// Package mutatorsvc is the service that changes objects: it gives pods their cloud identity, stamps labels and
+// annotations, and evaluates MutatingAdmissionPolicies from files as kube-apiserver evaluates them.
 package mutatorsvc
 
 import (
@@ -32,7 +32,7 @@ type Options struct {
 	// Config is used instead of ConfigFile, and nothing is watched. It must have its defaults set and be
 	// valid; it is not changed.
 	Config *Config
-	// Cluster knows the ServiceAccounts. It is run by whoever made it. Nil: opened from Source.
+	// Cluster knows the ServiceAccounts, and the namespaces for requests that come without theirs. It is run by whoever made it. Nil: opened from Source.
 	Cluster *cluster.Cluster
 	// Source says where the cluster's state comes from; used when Cluster is nil.
 	Source cluster.Source
@@ -82,9 +82,9 @@ func Run(ctx context.Context, opts Options) (err error) {
 	if err != nil {
 		return err
 	}
-	follower.Also(cfg.Identity.Files()...)
-	mutators, err := newHandlers(opts.ConfigFile, cfg, from)
-	if err != nil {
+	follower.Also(cfg.files(cfg.Mutators...)...)
+	mutators := &handlers{file: opts.ConfigFile, config: cfg, from: from, cluster: state, logger: opts.Telemetry.Logger}
+	if err := mutators.start(ctx); err != nil {
 		return err
 	}
 	serving := sdk.Config{
@@ -111,12 +111,12 @@ func Run(ctx context.Context, opts Options) (err error) {
 }
 
 // selfTest is the request that every handler must answer before the service is ready. Rules of labels may
-// rightly fail for a namespace that nobody has labelled; a process that serves them is asked about a
-// deletion, which concerns none of them. Identity alone is asked for a pod, and has to look up its
+// rightly fail for a namespace that nobody has labelled, and policies for whatever they are about; a process that
+// serves them is asked about a deletion, which concerns none of them. Identity alone is asked for a pod, and has to look up its
 // ServiceAccount.
 func selfTest(cfg *Config) *admissionv1.AdmissionRequest {
 	req := sdk.SelfTestRequest()
-	if cfg.serves(Labels) {
+	if cfg.serves(Labels) || cfg.serves(Policy) {
 		req.Operation = admissionv1.Operation_OPERATION_DELETE
 		req.Object, req.OldObject = nil, req.GetObject()
 	}

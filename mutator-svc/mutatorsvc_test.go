@@ -108,7 +108,12 @@ func (s *service) mutate(t *testing.T, handler string) (*admissionv1.MutateRespo
 // label returns the stamped label.
 func (s *service) label(t *testing.T) string {
 	t.Helper()
-	response, err := s.mutate(t, mutatorsvc.Labels)
+	return s.labelOf(t, mutatorsvc.Labels)
+}
+
+func (s *service) labelOf(t *testing.T, handler string) string {
+	t.Helper()
+	response, err := s.mutate(t, handler)
 	if err != nil {
 		t.Fatal(err)
 	}

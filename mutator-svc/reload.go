@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -12,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/gatefold/gatefold/sdk"
+	"github.com/gatefold/gatefold/sdk/cluster"
 
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity"
 	"github.com/gatefold/gatefold/mutator-svc/internal/labels"
@@ -23,6 +26,8 @@ type handlers struct {
 	config   *Config          // as the service was started
 	inForce  *Config          // the last one that was good; only reload uses it
 	from     identity.Sources // zero where identity is not served
+	cluster  *cluster.Cluster
+	logger   *slog.Logger
 	mutators map[string]*replaceable
 }
 
@@ -34,13 +39,13 @@ func (r *replaceable) Mutate(ctx context.Context, req *sdk.Request) (*sdk.Mutati
 	return (*r.current.Load()).Mutate(ctx, req)
 }
 
-// newHandlers returns the mutators of cfg.
-func newHandlers(file string, cfg *Config, from identity.Sources) (*handlers, error) {
-	h := &handlers{file: file, config: cfg, inForce: cfg, from: from, mutators: map[string]*replaceable{}}
-	for _, name := range cfg.Mutators {
+// start puts the mutators of the configuration in force, as those to serve from now on.
+func (h *handlers) start(ctx context.Context) error {
+	h.inForce, h.mutators = h.config, map[string]*replaceable{}
+	for _, name := range h.config.Mutators {
 		h.mutators[name] = &replaceable{}
 	}
-	return h, h.use(cfg)
+	return h.use(ctx, h.config)
 }
 
 // served is what sdk.Serve serves.
@@ -53,7 +58,7 @@ func (h *handlers) served() map[string]sdk.Mutator {
 }
 
 // use puts cfg in force, all of it or, with an error, nothing.
-func (h *handlers) use(cfg *Config) error {
+func (h *handlers) use(ctx context.Context, cfg *Config) error {
 	made := map[string]sdk.Mutator{}
 	for name := range h.mutators {
 		mutator, err := h.make(name, cfg)
@@ -64,34 +69,41 @@ func (h *handlers) use(cfg *Config) error {
 	}
 	for name, mutator := range made {
 		h.mutators[name].current.Store(&mutator)
+		if p, ok := mutator.(*policies); ok {
+			p.tell(ctx, h.logger)
+		}
 	}
 	return nil
 }
 
 func (h *handlers) make(name string, cfg *Config) (sdk.Mutator, error) {
-	if name == Identity {
+	switch name {
+	case Identity:
 		if cfg.Identity.Empty() { // pods would go without, and nobody would know
 			return nil, errors.New("identity is served and has no profile any more: give it one, or take identity off the mutators and start the program again")
 		}
 		return identity.New(cfg.Identity, h.from)
+	case Policy:
+		return newPolicies(cfg.Policy, h.cluster)
+	default:
+		return labels.New(cfg.Labels)
 	}
-	return labels.New(cfg.Labels)
 }
 
-// reload is a reload.Apply. The files of identity are watched also when they cannot be used yet.
-func (h *handlers) reload(_ context.Context, watch func(paths ...string)) (restart string, err error) {
+// reload is a reload.Apply. The files of the mutators are watched also when they cannot be used yet.
+func (h *handlers) reload(ctx context.Context, watch func(paths ...string)) (restart string, err error) {
 	cfg, err := LoadConfig(h.file)
 	if err != nil {
 		return "", err
 	}
+	watch(cfg.files(slices.Collect(maps.Keys(h.mutators))...)...)
 	var changes []string
 	if _, served := h.mutators[Identity]; served {
-		watch(cfg.Identity.Files()...)
 		if changes, err = h.confine(cfg); err != nil {
 			return "", err
 		}
 	}
-	if err := h.use(cfg); err != nil {
+	if err := h.use(ctx, cfg); err != nil {
 		return "", err
 	}
 	h.inForce = cfg

@@ -17,9 +17,9 @@ func main() {
 	program.Program{
 		Name:  "mutator",
 		Kind:  config.MutatorConfig,
-		Short: "Serve mutators: cloud identities, labels and annotations",
+		Short: "Serve mutators: cloud identities, labels and annotations, policies",
 		Long: "Serves the mutators that the configuration names to the gate, over gRPC. Identities need the\n" +
-			"cluster's ServiceAccounts.",
+			"cluster's ServiceAccounts, policies its namespaces where requests come without theirs.",
 		Version: version,
 		Cluster: "ServiceAccounts",
 		InPod:   true,

@@ -68,6 +68,17 @@ func Read(files []policy.File, policyKind, bindingKind string) *Set {
 	return s
 }
 
+// OfKind returns the objects of a kind, in whatever version, in their order in the files.
+func (s *Set) OfKind(group, kind string) []*document.Document {
+	var found []*document.Document
+	for _, d := range s.docs {
+		if gvk := d.Object.GroupVersionKind(); gvk.Group == group && gvk.Kind == kind {
+			found = append(found, d)
+		}
+	}
+	return found
+}
+
 func (s *Set) problem(p ...config.Problem) { s.Problems = append(s.Problems, p...) }
 
 // Bind gives the binding in d to its policy, which is returned; nil when there is none.

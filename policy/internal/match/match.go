@@ -126,7 +126,7 @@ func (m *Matcher) Params(h *Hook, i int, about *Match) ([]runtime.Object, error)
 	if err != nil || len(found) == 0 {
 		return nil, err
 	}
-	if about.assumed || about.Kind != m.request.Kind {
+	if about.assumed || !m.request.converts(about.Kind) {
 		return nil, m.otherVersion("policy", about.Resource.Version)
 	}
 	return found, nil

@@ -30,6 +30,9 @@ type Request struct {
 	Resource schema.GroupVersionResource
 	// Namespace is nil when it is not known.
 	Namespace *corev1.Namespace
+	// Convertible are further versions in which Resource is served, and to which the object can be converted by
+	// writing them into it. Nil: none are known.
+	Convertible []string
 }
 
 // NewRequest reads all of a request but its objects, which most requests do not need.
@@ -49,12 +52,15 @@ func NewRequest(r *sdk.Request, known policy.Namespaces) *Request {
 }
 
 // Decode adds the objects.
-func (q *Request) Decode(r *sdk.Request) error {
-	object, err := decodeObject("object", r.GetObject())
+func (q *Request) Decode(r *sdk.Request) error { return q.DecodeWith(r, decodeUnstructured) }
+
+// DecodeWith adds the objects as decode reads them from their JSON, which is never empty.
+func (q *Request) DecodeWith(r *sdk.Request, decode func(raw []byte) (runtime.Object, error)) error {
+	object, err := decodeObject("object", r.GetObject(), decode)
 	if err != nil {
 		return err
 	}
-	old, err := decodeObject("oldObject", r.GetOldObject())
+	old, err := decodeObject("oldObject", r.GetOldObject(), decode)
 	if err != nil {
 		return err
 	}
@@ -62,9 +68,18 @@ func (q *Request) Decode(r *sdk.Request) error {
 	if err != nil {
 		return err
 	}
+	q.set(object, old, options)
+	return nil
+}
+
+// SetObject replaces the object.
+func (q *Request) SetObject(object runtime.Object) {
+	q.set(object, q.GetOldObject(), q.GetOperationOptions())
+}
+
+func (q *Request) set(object, old, options runtime.Object) {
 	q.Attributes = admission.NewAttributesRecord(object, old, q.GetKind(), q.GetNamespace(), q.GetName(), q.GetResource(),
 		q.GetSubresource(), q.GetOperation(), options, q.IsDryRun(), q.GetUserInfo())
-	return nil
 }
 
 // Versioned is the object in the version in which it arrived.
@@ -80,13 +95,21 @@ func (q *Request) Versioned() *admission.VersionedAttributes {
 }
 
 // decodeObject returns nil for no object; a nil interface, because upstream compares with nil.
-func decodeObject(what string, raw []byte) (runtime.Object, error) {
+func decodeObject(what string, raw []byte, decode func(raw []byte) (runtime.Object, error)) (runtime.Object, error) {
 	if len(raw) == 0 {
 		return nil, nil
 	}
+	object, err := decode(raw)
+	if err != nil {
+		return nil, status.Errorf(codes.InvalidArgument, "decoding %s: %v", what, err)
+	}
+	return object, nil
+}
+
+func decodeUnstructured(raw []byte) (runtime.Object, error) {
 	var object map[string]any
 	if err := kjson.UnmarshalCaseSensitivePreserveInts(raw, &object); err != nil {
-		return nil, status.Errorf(codes.InvalidArgument, "decoding %s: %v", what, err)
+		return nil, err
 	}
 	return &unstructured.Unstructured{Object: object}, nil
 }
@@ -106,7 +129,7 @@ func decodeOptions(r *sdk.Request) (runtime.Object, error) {
 	case admissionv1.Operation_OPERATION_DELETE:
 		options = &metav1.DeleteOptions{}
 	default:
-		return decodeObject("options", raw)
+		return decodeObject("options", raw, decodeUnstructured)
 	}
 	if err := kjson.UnmarshalCaseSensitivePreserveInts(raw, options); err != nil {
 		return nil, status.Errorf(codes.InvalidArgument, "decoding options: %v", err)

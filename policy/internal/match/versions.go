@@ -27,7 +27,7 @@ func (m *Matcher) assuming(constraints *v1.MatchResources, matches func(admissio
 	if constraints == nil || *constraints.MatchPolicy != v1.Equivalent {
 		return "", nil
 	}
-	known := []string{anyVersion, m.request.GetResource().Version, m.request.Resource.Version}
+	known := append([]string{anyVersion, m.request.GetResource().Version, m.request.Resource.Version}, m.request.Convertible...)
 	for i := range constraints.ResourceRules {
 		if slices.Contains(constraints.ResourceRules[i].APIGroups, anyGroup) {
 			continue
@@ -57,21 +57,34 @@ func (m *Matcher) otherVersion(what, version string) error {
 		what, arrived.GroupResource(), version, arrived.Version, arrived.Version, what, version)}
 }
 
-// EquivalentResourcesFor returns the two versions of a resource that the request speaks of: the one that
-// was requested, and the one to which kube-apiserver converted it.
+// EquivalentResourcesFor returns the versions of a resource that are known: the one that was requested, the one to
+// which kube-apiserver converted it, and those to which it can be converted here.
 func (q *Request) EquivalentResourcesFor(resource schema.GroupVersionResource, _ string) []schema.GroupVersionResource {
-	if q.Resource == resource {
-		return nil
+	var known []schema.GroupVersionResource
+	if q.Resource != resource {
+		known = append(known, resource, q.Resource)
 	}
-	return []schema.GroupVersionResource{resource, q.Resource}
+	for _, version := range q.Convertible {
+		known = append(known, q.Resource.GroupResource().WithVersion(version))
+	}
+	return known
 }
 
 // KindFor returns the kind of a resource that EquivalentResourcesFor returned.
 func (q *Request) KindFor(resource schema.GroupVersionResource, _ string) schema.GroupVersionKind {
-	if resource == q.Resource {
+	switch {
+	case resource == q.Resource:
 		return q.Kind
+	case resource.GroupResource() == q.Resource.GroupResource() && slices.Contains(q.Convertible, resource.Version):
+		return q.Kind.GroupKind().WithVersion(resource.Version)
+	default:
+		return q.GetKind()
 	}
-	return q.GetKind()
+}
+
+// converts tells whether the object can be had as kind.
+func (q *Request) converts(kind schema.GroupVersionKind) bool {
+	return kind == q.Kind || kind.GroupKind() == q.Kind.GroupKind() && slices.Contains(q.Convertible, kind.Version)
 }
 
 // assumption is a request whose resource is assumed to be served in one version more.

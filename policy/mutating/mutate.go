@@ -1,0 +1,242 @@
+package mutating
+
+import (
+	"context"
+	"slices"
+
+	"google.golang.org/grpc/status"
+	v1 "k8s.io/api/admissionregistration/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/admission"
+
+	"github.com/gatefold/gatefold/sdk"
+
+	"github.com/gatefold/gatefold/policy"
+	"github.com/gatefold/gatefold/policy/internal/match"
+
+	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
+)
+
+// Known is what is known of the cluster beside the files. The zero value knows nothing.
+type Known struct {
+	// Namespaces has the namespaces of requests that come without theirs. Nil: they are not known.
+	Namespaces policy.Namespaces
+	// Schemas has the schemas of the cluster's kinds, which count for more than those of this package and of the
+	// files. Nil: only those.
+	Schemas Schemas
+}
+
+// Mutate evaluates every policy that matches the request, and those with reinvocationPolicy IfNeeded a second
+// time if the object was changed. An error has a gRPC status: the request cannot be read, the time is up, or
+// something that a policy asks for did not come with the request. What a policy makes of its own result is the
+// policy's matter: a Set is idempotent only if its policies are.
+func (s *Set) Mutate(ctx context.Context, r *sdk.Request, known Known) (*sdk.Mutation, error) {
+	q := match.NewRequest(r, known.Namespaces)
+	// A deletion has no object that could be changed.
+	handled := []admission.Operation{admission.Create, admission.Update, admission.Connect}
+	if !slices.Contains(handled, q.GetOperation()) || match.Exempt(q.GetResource().GroupResource()) {
+		return &sdk.Mutation{}, nil
+	}
+	q.Convertible = s.kinds.convertible(q.Kind)
+	e := &evaluation{request: q, matcher: match.NewMatcher(q), kinds: s.kinds, known: known}
+	e.kind = e.kindOf(q.Kind)
+	for _, h := range s.hooks {
+		if e.matcher.MayMatch(h.Hook) {
+			e.hooks = append(e.hooks, h)
+		}
+	}
+	if len(e.hooks) == 0 {
+		return &sdk.Mutation{}, nil
+	}
+	if err := q.DecodeWith(r, e.kind.decode); err != nil {
+		return nil, err
+	}
+	original := q.GetObject()
+	for again := range 2 {
+		denial, err := e.round(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if denial != nil {
+			return &sdk.Mutation{Denial: denial}, nil
+		}
+		if again == 0 && !e.reinvocation.secondRound() {
+			break
+		}
+	}
+	if q.GetObject() == original {
+		return &sdk.Mutation{}, nil
+	}
+	changed, err := e.kind.result(r.GetObject(), q.GetObject())
+	if err != nil {
+		return nil, err
+	}
+	return &sdk.Mutation{Object: changed}, nil
+}
+
+// evaluation is the evaluation of one request.
+type evaluation struct {
+	request      *match.Request
+	matcher      *match.Matcher
+	kinds        *kinds
+	known        Known
+	kind         *kind   // the request's
+	hooks        []*hook // those that may match
+	reinvocation reinvocation
+}
+
+// invocation is one evaluation of a policy: for a binding, and a param if the policy takes any.
+type invocation struct {
+	*hook
+	binding *v1.MutatingAdmissionPolicyBinding
+	about   *match.Match
+	param   runtime.Object
+}
+
+// round restates Dispatch of k8s.io/apiserver pkg/admission/plugin/policy/generic/policy_dispatcher.go: which
+// policies match is decided for all of them before the first is evaluated.
+func (e *evaluation) round(ctx context.Context) (*admissionv1.Denial, error) {
+	var failed failures
+	var invocations []invocation
+	for _, h := range e.hooks {
+		about, err := e.matcher.Definition(h.Hook)
+		if err != nil {
+			if err := e.configurationError(&failed, h, nil, err); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		if about == nil {
+			continue
+		}
+		for i, binding := range h.bindings {
+			params, err := e.matcher.Params(h.Hook, i, about)
+			if err != nil {
+				if err := e.configurationError(&failed, h, binding, err); err != nil {
+					return nil, err
+				}
+				continue
+			}
+			for _, param := range params {
+				invocations = append(invocations, invocation{hook: h, binding: binding, about: about, param: param})
+			}
+		}
+	}
+	if len(invocations) > 0 {
+		refusal, err := e.dispatch(ctx, invocations, &failed)
+		if err != nil {
+			return nil, err
+		}
+		if refusal != nil {
+			return denialOf(refusal), nil
+		}
+	}
+	return failed.denial(), nil
+}
+
+// dispatch restates dispatchInvocations of k8s.io/apiserver
+// pkg/admission/plugin/policy/mutating/dispatcher.go. The order of the steps, and what counts as whose error, are
+// upstream's: after an error the policy's next mutation is evaluated all the same.
+func (e *evaluation) dispatch(ctx context.Context, invocations []invocation, failed *failures) (*apierrors.StatusError, error) {
+	versions := map[schema.GroupVersionKind]*version{}
+	var last *version // in which a policy was evaluated
+	for _, in := range invocations {
+		v := versions[in.about.Kind]
+		if v == nil {
+			v = e.versionOf(in.about.Kind)
+			versions[in.about.Kind] = v
+		}
+		matches, err := e.conditions(ctx, in, v, failed)
+		if err != nil {
+			return nil, err
+		}
+		if !matches || !e.reinvocation.admits(keyOf(in)) {
+			continue
+		}
+		last = v
+		before := v.VersionedObject.Object()
+		for i := range in.policy.Spec.Mutations {
+			if v.VersionedObject.Object() == nil {
+				continue // a connection may come without
+			}
+			err := e.mutate(ctx, in, i, v)
+			if ended := timeIsUp(ctx); ended != nil {
+				return nil, ended
+			}
+			if err == nil {
+				continue
+			}
+			if refusal := statusOf(err); refusal != nil {
+				return refusal, nil
+			}
+			if err := e.invocationError(failed, in, err); err != nil {
+				return nil, err
+			}
+		}
+		e.reinvocation.invoked(in, !equal(before, v.VersionedObject.Object()))
+	}
+	if last != nil && last.Dirty {
+		e.reinvocation.changed()
+		object, err := e.kind.convertBack(last.VersionedObject.Object())
+		if err != nil {
+			return statusOf(err), nil
+		}
+		e.request.SetObject(object)
+	}
+	return nil, nil
+}
+
+// version is the object as policies see it that are about one version of its resource. As in kube-apiserver, what
+// policies about different versions do to it does not come together: the last one's counts.
+type version struct {
+	*admission.VersionedAttributes
+	kind *kind
+}
+
+// versionOf converts the object to gvk, which the matcher has found to be possible.
+func (e *evaluation) versionOf(gvk schema.GroupVersionKind) *version {
+	v := &version{VersionedAttributes: e.request.Versioned(), kind: e.kindOf(gvk)}
+	if gvk == e.request.Kind {
+		return v
+	}
+	v.VersionedKind = gvk
+	for _, object := range []*admission.LazyObject{&v.VersionedObject, &v.VersionedOldObject} {
+		if object.Object() != nil {
+			converted := object.Object().DeepCopyObject()
+			converted.GetObjectKind().SetGroupVersionKind(gvk)
+			object.Set(converted)
+		}
+	}
+	return v
+}
+
+func (e *evaluation) kindOf(gvk schema.GroupVersionKind) *kind {
+	return e.kinds.of(gvk, e.request.Resource.Group, e.known.Schemas)
+}
+
+// conditions tells whether the policy's match conditions let it be evaluated. They see the object as it now is.
+func (e *evaluation) conditions(ctx context.Context, in invocation, v *version, failed *failures) (bool, error) {
+	if in.evaluator.Matcher == nil {
+		return true, nil
+	}
+	result := in.evaluator.Matcher.Match(ctx, v.VersionedAttributes, in.param, nil)
+	if err := timeIsUp(ctx); err != nil {
+		return false, err
+	}
+	if result.Error != nil { // then it does not match
+		failed.add(in.hook, in.binding, result.Error, metav1.StatusReasonInvalid)
+	}
+	return result.Matches, nil
+}
+
+// timeIsUp is an error when ctx is done: CEL takes that for an error of the expression, which would become a
+// denial.
+func timeIsUp(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return status.FromContextError(err).Err()
+	}
+	return nil
+}
