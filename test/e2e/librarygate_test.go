@@ -22,12 +22,6 @@ import (
 	validatorsvc "github.com/gatefold/gatefold/validator-svc"
 )
 
-// gateMutates says whether the mutator service evaluates MutatingAdmissionPolicies.
-const gateMutates = false
-
-// asksGate says whether there is something in the gate to ask about a set.
-func (s *librarySet) asksGate() bool { return gateMutates || !s.mutates() }
-
 // askGate puts a gate before kube-apiserver, with a validator or mutator for each set, which sees only the
 // namespaces of its cases, and asks about them all.
 func (w *libraryWorld) askGate(t *testing.T, sets []*librarySet, controls map[*libraryCase]*unstructured.Unstructured) map[*libraryCase]libraryAnswer {
@@ -38,9 +32,6 @@ func (w *libraryWorld) askGate(t *testing.T, sets []*librarySet, controls map[*l
 	done := make(chan error)
 	running := 0
 	for _, s := range sets {
-		if !s.asksGate() {
-			continue
-		}
 		listener := must(new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0"))(t)
 		services[s.label] = listener.Addr()
 		running++
@@ -70,9 +61,6 @@ func (w *libraryWorld) askGate(t *testing.T, sets []*librarySet, controls map[*l
 	defer unregister()
 	answers := map[*libraryCase]libraryAnswer{}
 	for _, s := range sets {
-		if !s.asksGate() {
-			continue
-		}
 		for _, c := range s.cases {
 			if c.unfit != "" {
 				continue
@@ -177,9 +165,6 @@ drainSeconds: 0
 backends:
 `, address, server.CertFile, server.KeyFile, w.pki.CAFile, must(harness.FreeAddress())(t))
 	for _, s := range sets {
-		if !s.asksGate() {
-			continue
-		}
 		kind := "Validator"
 		if s.mutates() {
 			kind = "Mutator"

@@ -92,7 +92,7 @@ func (t *target) policyConfig(dir string) (*stack.Config, origins, error) {
 	cfg := &stack.Config{File: t.doc.file}
 	if has(mutatingKind) {
 		if cfg.Mutator, err = serving[mutatorsvc.Config](config.MutatorConfig, dir); err != nil {
-			return nil, nil, t.doc.problem("a MutatingAdmissionPolicy is among the files, and this version cannot test one", "policies")
+			return nil, nil, err
 		}
 	}
 	if has(validatingKind) {
