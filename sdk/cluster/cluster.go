@@ -14,9 +14,11 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
 	corev1informers "k8s.io/client-go/informers/core/v1"
 	"k8s.io/client-go/kubernetes"
 	corev1listers "k8s.io/client-go/listers/core/v1"
+	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
 
@@ -44,11 +46,17 @@ type Cluster struct {
 	ServiceAccounts corev1listers.ServiceAccountLister
 	// Client asks the apiserver itself. Nil when the cluster is not live.
 	Client kubernetes.Interface
+	// Dynamic and Metadata are the clients of Follow, for whole objects and for metadata only. Source.Open sets
+	// them when the cluster is live; who calls New sets what is needed before the first Follow.
+	Dynamic  dynamic.Interface
+	Metadata metadata.Interface
 
 	known      bool
 	logger     *slog.Logger
 	configMaps map[types.NamespacedName]*configMap
 	watches    []watch // none when not live
+	follower   follower
+	fixed      fixed // none when live
 }
 
 // watch is something that is kept up to date.
@@ -142,16 +150,16 @@ func (c *Cluster) Run(ctx context.Context) error {
 	if c.logger != nil {
 		logger = logr.FromSlogHandler(c.logger.Handler())
 	}
-	tasks := []func(context.Context) error{func(ctx context.Context) error { <-ctx.Done(); return nil }}
+	tasks := []func(context.Context) error{c.follower.run}
 	for _, w := range c.watches {
 		tasks = append(tasks, func(ctx context.Context) error { w.follow(ctx); return nil })
 	}
 	return run.Tasks(klog.NewContext(ctx, logger), tasks...)
 }
 
-// Ready returns nil once everything watched has been listed; until then what is missing. It does not wait.
+// Ready returns nil once everything watched has been listed, and what Follow says; until then what is missing. It does not wait.
 func (c *Cluster) Ready(context.Context) error {
-	var errs []error
+	errs := []error{c.follower.ready()}
 	for _, w := range c.watches {
 		if !w.synced() {
 			errs = append(errs, fmt.Errorf("%s: not yet listed from the apiserver", w.name))

@@ -22,9 +22,15 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// FromObjects returns a fixed cluster of the Namespaces, ServiceAccounts and ConfigMaps among objects, typed or
-// unstructured; others are ignored. Of two with the same name the later one counts.
+// FromObjects returns a fixed cluster of objects of any kind, typed or unstructured, which must not be changed
+// afterwards. Of two with the same name the later one counts. What needs a namespace and has none is in
+// "default", as with kubectl apply.
 func FromObjects(objects ...runtime.Object) (*Cluster, error) {
+	return FromObjectsIn(corev1.NamespaceDefault, objects...)
+}
+
+// FromObjectsIn is FromObjects with another namespace for what needs one and has none.
+func FromObjectsIn(namespace string, objects ...runtime.Object) (*Cluster, error) {
 	namespaces := cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{})
 	accounts := cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc})
 	configMaps := map[types.NamespacedName]*configMap{}
@@ -40,10 +46,10 @@ func FromObjects(objects ...runtime.Object) (*Cluster, error) {
 		case *corev1.Namespace:
 			err = namespaces.Add(o)
 		case *corev1.ServiceAccount:
-			o.Namespace = cmp.Or(o.Namespace, corev1.NamespaceDefault) // as kubectl apply does
+			o.Namespace = cmp.Or(o.Namespace, namespace)
 			err = accounts.Add(o)
 		case *corev1.ConfigMap:
-			o.Namespace = cmp.Or(o.Namespace, corev1.NamespaceDefault)
+			o.Namespace = cmp.Or(o.Namespace, namespace)
 			name := types.NamespacedName{Namespace: o.Namespace, Name: o.Name}
 			configMaps[name] = &configMap{name: name}
 			err = configMaps[name].Replace([]any{o}, "")
@@ -56,6 +62,7 @@ func FromObjects(objects ...runtime.Object) (*Cluster, error) {
 		Namespaces:      corev1listers.NewNamespaceLister(namespaces),
 		ServiceAccounts: corev1listers.NewServiceAccountLister(accounts),
 		configMaps:      configMaps,
+		fixed:           fixed{namespace: namespace, objects: objects},
 		known:           true,
 	}, nil
 }

@@ -5,7 +5,9 @@ import (
 	"fmt"
 
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 )
@@ -79,12 +81,22 @@ func InPod() bool {
 
 func connect(config *rest.Config, o Options) (*Cluster, error) {
 	config.QPS, config.Burst = clientQPS, clientBurst
-	config.ContentType = runtime.ContentTypeProtobuf // only built-in types are asked for, and it is half the work
+	config.ContentType = runtime.ContentTypeProtobuf // built-in types are in it, and it is half the work
 	config.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON
 	config.UserAgent = "gatefold"
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("making a client for %s: %w", config.Host, err)
 	}
-	return New(client, o)
+	c, err := New(client, o)
+	if err != nil {
+		return nil, err
+	}
+	if c.Dynamic, err = dynamic.NewForConfig(config); err != nil { // it speaks JSON, whatever config says
+		return nil, fmt.Errorf("making a client for objects of any kind: %w", err)
+	}
+	if c.Metadata, err = metadata.NewForConfig(config); err != nil {
+		return nil, fmt.Errorf("making a client for metadata: %w", err)
+	}
+	return c, nil
 }

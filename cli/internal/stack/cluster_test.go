@@ -6,9 +6,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/gatefold/gatefold/cli/internal/manifest"
 	"github.com/gatefold/gatefold/cli/internal/stack"
+	"github.com/gatefold/gatefold/sdk/cluster"
 )
 
 func TestCluster(t *testing.T) {
@@ -61,6 +63,13 @@ metadata: {name: foreign, namespace: shop}
 	}
 	if _, err := c.ConfigMap("shop", "foreign"); err == nil {
 		t.Error("a ConfigMap of another API group is none")
+	}
+	foreign, err := c.Follow(schema.FromAPIVersionAndKind("example.com/v1", "ConfigMap"), cluster.FollowOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := foreign.Lister().ByNamespace("shop").Get("foreign"); err != nil {
+		t.Errorf("an object of any other kind: %v", err)
 	}
 }
 
