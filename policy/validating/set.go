@@ -31,6 +31,7 @@ const (
 // Set is a set of policies, compiled and ready. It is immutable and safe for concurrent use.
 type Set struct {
 	hooks []*hook
+	index *match.Index // of hooks
 	notes []string
 }
 
@@ -56,10 +57,13 @@ func Load(paths []string) (*Set, error) {
 func Parse(files []policy.File) (*Set, error) {
 	in := load.Read(files, policyKind, bindingKind)
 	hooks := map[string]*hook{}
-	c := expression.NewCompiler()
-	for _, d := range in.Policies {
-		h, problems := newHook(c, d)
-		in.Problems = append(in.Problems, problems...)
+	compiled := make([]*hook, len(in.Policies))
+	problems := make([]config.Problems, len(in.Policies))
+	expression.NewCompiler().Each(len(in.Policies), func(c *expression.Compiler, i int) {
+		compiled[i], problems[i] = newHook(c, in.Policies[i])
+	})
+	for i, h := range compiled {
+		in.Problems = append(in.Problems, problems[i]...)
 		if h != nil {
 			hooks[h.policy.Name], in.Hooks[h.policy.Name] = h, h.Hook
 		}
@@ -80,9 +84,11 @@ func Parse(files []policy.File) (*Set, error) {
 		return nil, err
 	}
 	set := &Set{notes: in.Notes}
-	for _, name := range inForce {
-		set.hooks = append(set.hooks, hooks[name])
+	indexed := make([]*match.Hook, len(inForce))
+	for i, name := range inForce {
+		set.hooks, indexed[i] = append(set.hooks, hooks[name]), hooks[name].Hook
 	}
+	set.index = match.NewIndex(indexed)
 	return set, nil
 }
 

@@ -12,11 +12,15 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	v1 "k8s.io/api/admissionregistration/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/admission/plugin/cel"
 	"k8s.io/apiserver/pkg/admission/plugin/policy/generic"
 	"k8s.io/apiserver/pkg/admission/plugin/policy/matching"
 	"k8s.io/apiserver/pkg/admission/plugin/policy/validating"
+	"k8s.io/apiserver/pkg/admission/plugin/webhook/matchconditions"
+	"k8s.io/apiserver/pkg/cel/environment"
 	"k8s.io/apiserver/pkg/warning"
 
 	"github.com/gatefold/gatefold/policy"
@@ -96,7 +100,7 @@ func dispatch(t *testing.T, set *Set, r *sdk.Request) decision {
 	var hooks []validating.PolicyHook
 	for _, h := range set.hooks {
 		hooks = append(hooks, validating.PolicyHook{
-			Policy: h.policy, Bindings: h.bindings, ParamInformer: h.ParamInformer, ParamScope: h.ParamScope, Evaluator: h.evaluator,
+			Policy: h.policy, Bindings: h.bindings, ParamInformer: h.ParamInformer, ParamScope: h.ParamScope, Evaluator: upstreamEvaluator(t, h.policy),
 		})
 	}
 	out := &recorder{Attributes: q.Attributes, annotations: map[string]string{}}
@@ -109,6 +113,44 @@ func dispatch(t *testing.T, set *Set, r *sdk.Request) decision {
 		t.Fatal(err)
 	}
 	return d
+}
+
+// upstreamEvaluator restates compilePolicy of k8s.io/apiserver pkg/admission/plugin/policy/validating/plugin.go
+// with upstream's own compiler of variables, which Set does without.
+func upstreamEvaluator(t *testing.T, p *v1.ValidatingAdmissionPolicy) validating.Validator {
+	t.Helper()
+	composited, err := cel.NewCompositedCompiler(environment.MustBaseEnvSet(environment.DefaultCompatibilityVersion()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	full := cel.OptionalVariableDeclarations{HasParams: p.Spec.ParamKind != nil, HasAuthorizer: true}
+	plain := cel.OptionalVariableDeclarations{HasParams: p.Spec.ParamKind != nil}
+	compile := func(list []cel.ExpressionAccessor, options cel.OptionalVariableDeclarations) cel.ConditionEvaluator {
+		return composited.CompileCondition(list, options, environment.StoredExpressions)
+	}
+	for _, v := range p.Spec.Variables {
+		composited.CompileAndStoreVariable(&validating.Variable{Name: v.Name, Expression: v.Expression}, full, environment.StoredExpressions)
+	}
+	var validations, messages, annotations, conditions []cel.ExpressionAccessor
+	for _, v := range p.Spec.Validations {
+		validations = append(validations, &validating.ValidationCondition{Expression: v.Expression, Message: v.Message, Reason: v.Reason})
+		if v.MessageExpression == "" {
+			messages = append(messages, nil)
+		} else {
+			messages = append(messages, &validating.MessageExpressionCondition{MessageExpression: v.MessageExpression})
+		}
+	}
+	for _, a := range p.Spec.AuditAnnotations {
+		annotations = append(annotations, &validating.AuditAnnotationCondition{Key: a.Key, ValueExpression: a.ValueExpression})
+	}
+	var matcher matchconditions.Matcher
+	for i := range p.Spec.MatchConditions {
+		conditions = append(conditions, (*matchconditions.MatchCondition)(&p.Spec.MatchConditions[i]))
+	}
+	if len(conditions) > 0 {
+		matcher = matchconditions.NewMatcher(compile(conditions, full), p.Spec.FailurePolicy, "policy", "validate", p.Name)
+	}
+	return validating.NewValidator(compile(validations, full), matcher, compile(annotations, full), compile(messages, plain), p.Spec.FailurePolicy, nil)
 }
 
 // recorder keeps what the dispatcher says besides its error.

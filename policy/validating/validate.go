@@ -26,17 +26,14 @@ func (s *Set) Validate(ctx context.Context, r *sdk.Request, known policy.Namespa
 		return &sdk.Verdict{}, nil
 	}
 	e := &evaluation{matcher: match.NewMatcher(q)}
-	for _, h := range s.hooks {
-		if !e.matcher.MayMatch(h.Hook) {
-			continue
-		}
+	for _, i := range s.index.Candidates(e.matcher) {
 		if e.versioned == nil {
 			if err := q.Decode(r); err != nil {
 				return nil, err
 			}
 			e.versioned = q.Versioned()
 		}
-		if err := e.evaluate(ctx, h); err != nil {
+		if err := e.evaluate(ctx, s.hooks[i]); err != nil {
 			return nil, err
 		}
 		// CEL takes the end of the context for an error of the expression, which would become a denial.
