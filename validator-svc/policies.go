@@ -3,6 +3,11 @@ package validatorsvc
 import (
 	"context"
 	"sync/atomic"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/gatefold/gatefold/sdk"
 	"github.com/gatefold/gatefold/sdk/cluster"
@@ -19,9 +24,37 @@ type policies struct {
 
 // Validate implements sdk.Validator.
 func (p *policies) Validate(ctx context.Context, r *sdk.Request) (*sdk.Verdict, error) {
-	var namespaces policy.Namespaces
+	var known policy.Namespaces
 	if p.cluster.Known() && p.cluster.Namespaces != nil {
-		namespaces = p.cluster.Namespaces
+		known = namespaces{ctx, p.cluster}
 	}
-	return p.set.Load().Validate(ctx, r, namespaces)
+	return p.set.Load().Validate(ctx, r, known)
+}
+
+// use puts set in force, in place of the one before, which is closed.
+func (p *policies) use(set *validating.Set) {
+	if before := p.set.Swap(set); before != nil {
+		before.Close()
+	}
+}
+
+// namespaces are the cluster's, for one request.
+type namespaces struct {
+	ctx     context.Context //nolint:containedctx // that of the request
+	cluster *cluster.Cluster
+}
+
+// getTimeout is how long a single namespace is waited for.
+const getTimeout = time.Second
+
+// Get implements policy.Namespaces. A namespace that was made a moment ago may not be among those that are
+// followed yet: the apiserver is asked for it, as kube-apiserver's own policies do.
+func (n namespaces) Get(name string) (*corev1.Namespace, error) {
+	found, err := n.cluster.Namespaces.Get(name)
+	if !apierrors.IsNotFound(err) || !n.cluster.Live() {
+		return found, err
+	}
+	ctx, cancel := context.WithTimeout(n.ctx, getTimeout)
+	defer cancel()
+	return n.cluster.Client.CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{})
 }

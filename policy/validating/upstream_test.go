@@ -36,14 +36,14 @@ import (
 func TestUpstreamDispatcher(t *testing.T) {
 	type input struct {
 		name  string
-		files []policy.File
+		set   *Set
 		r     *sdk.Request
+		known policy.Namespaces
 	}
+	sets := recordedSets{}
 	var inputs []input
 	for _, r := range recordings(t, "testdata/vap.jsonl") {
-		if !usesAuthorizer(r) {
-			inputs = append(inputs, input{r.ID, filesOfRecording(r), policytest.Request(t, r.Request.Review, recordedNamespace(r))})
-		}
+		inputs = append(inputs, input{r.ID, sets.of(t, r), policytest.Request(t, r.Request.Review, recordedNamespace(r)), recordedCluster(t, r).Namespaces})
 	}
 	files, err := policy.ReadFiles([]string{library, "testdata/bindings.yaml"})
 	if err != nil {
@@ -51,16 +51,16 @@ func TestUpstreamDispatcher(t *testing.T) {
 	}
 	r := podRequest(t)
 	r.NamespaceObject = &admissionv1.Namespace{Name: r.GetNamespace()} // upstream always asks for it
-	inputs = append(inputs, input{"library", files, r})
+	set, err := Parse(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inputs = append(inputs, input{"library", set, r, nil})
 
 	violations := 0
 	for _, in := range inputs {
 		t.Run(in.name, func(t *testing.T) {
-			set, err := Parse(in.files)
-			if err != nil {
-				t.Fatal(err)
-			}
-			verdict, err := set.Validate(t.Context(), in.r, nil)
+			verdict, err := in.set.Validate(t.Context(), in.r, in.known)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -70,7 +70,7 @@ func TestUpstreamDispatcher(t *testing.T) {
 				got.Message, got.Reason, got.Code = d.Message, d.Reason, d.Code
 			}
 			violations += len(verdict.Denials) + len(verdict.Warnings) + len(verdict.AuditAnnotations)
-			if diff := cmp.Diff(dispatch(t, set, in.r), got, cmpopts.EquateEmpty()); diff != "" {
+			if diff := cmp.Diff(dispatch(t, in.set, in.r, in.known), got, cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("-upstream +here:\n%s", diff)
 			}
 		})
@@ -88,9 +88,9 @@ type decision struct {
 	Annotations     map[string]string
 }
 
-func dispatch(t *testing.T, set *Set, r *sdk.Request) decision {
+func dispatch(t testing.TB, set *Set, r *sdk.Request, known policy.Namespaces) decision {
 	t.Helper()
-	q := match.NewRequest(r, nil)
+	q := match.NewRequest(r, known)
 	if match.Exempt(q.GetResource().GroupResource()) {
 		return decision{}
 	}
@@ -104,8 +104,8 @@ func dispatch(t *testing.T, set *Set, r *sdk.Request) decision {
 		})
 	}
 	out := &recorder{Attributes: q.Attributes, annotations: map[string]string{}}
-	dispatcher := validating.NewDispatcher(nil, generic.NewPolicyMatcher(matching.NewMatcher(lister(t, q.Namespace), nil)))
-	err := dispatcher.Dispatch(warning.WithWarningRecorder(t.Context(), out), out, &admission.RuntimeObjectInterfaces{EquivalentResourceMapper: q}, hooks)
+	dispatcher := validating.NewDispatcher(set.authorizer, generic.NewPolicyMatcher(matching.NewMatcher(lister(t, q.Namespace), nil)))
+	err := dispatcher.Dispatch(warning.WithWarningRecorder(context.Background(), out), out, &admission.RuntimeObjectInterfaces{EquivalentResourceMapper: q}, hooks)
 	d := decision{Warnings: out.warnings, Annotations: out.annotations}
 	if denial := (*apierrors.StatusError)(nil); errors.As(err, &denial) {
 		d.Message, d.Reason, d.Code = denial.ErrStatus.Details.Causes[0].Message, string(denial.ErrStatus.Reason), denial.ErrStatus.Code
@@ -117,7 +117,7 @@ func dispatch(t *testing.T, set *Set, r *sdk.Request) decision {
 
 // upstreamEvaluator restates compilePolicy of k8s.io/apiserver pkg/admission/plugin/policy/validating/plugin.go
 // with upstream's own compiler of variables, which Set does without.
-func upstreamEvaluator(t *testing.T, p *v1.ValidatingAdmissionPolicy) validating.Validator {
+func upstreamEvaluator(t testing.TB, p *v1.ValidatingAdmissionPolicy) validating.Validator {
 	t.Helper()
 	composited, err := cel.NewCompositedCompiler(environment.MustBaseEnvSet(environment.DefaultCompatibilityVersion()))
 	if err != nil {
@@ -179,7 +179,7 @@ func cancelled(t *testing.T) context.Context {
 }
 
 // lister lists one namespace, or nothing.
-func lister(t *testing.T, namespace *corev1.Namespace) corev1listers.NamespaceLister {
+func lister(t testing.TB, namespace *corev1.Namespace) corev1listers.NamespaceLister {
 	t.Helper()
 	indexer := cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil)
 	if namespace != nil {

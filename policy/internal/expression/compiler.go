@@ -1,14 +1,13 @@
 package expression
 
 import (
+	"cmp"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 
 	celgo "github.com/google/cel-go/cel"
-	celast "github.com/google/cel-go/common/ast"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apimachinery/pkg/util/version"
 	"k8s.io/apiserver/pkg/admission/plugin/cel"
@@ -110,7 +109,10 @@ func (c *Compiler) Compile(list []Expression) (*Compiled, field.ErrorList) {
 				"start the service with a cluster or with files of RBAC objects, or apply this policy to the cluster itself"))
 		}
 		compiled.Uses.Authorizer = compiled.Uses.Authorizer || uses.Authorizer
-		compiled.Uses.Namespace = compiled.Uses.Namespace || uses.Namespace && !e.Stateless
+		if !e.Stateless {
+			compiled.Uses.Namespace = compiled.Uses.Namespace || uses.Namespace
+			compiled.Uses.WholeNamespace = cmp.Or(compiled.Uses.WholeNamespace, uses.WholeNamespace)
+		}
 	}
 	return compiled, errs
 }
@@ -143,14 +145,5 @@ func (c *Compiler) uses(source string) (Uses, error) {
 	if issues.Err() != nil {
 		return Uses{}, issues.Err()
 	}
-	var names []string
-	celast.PreOrderVisit(parsed.NativeRep().Expr(), celast.NewExprVisitor(func(e celast.Expr) {
-		if e.Kind() == celast.IdentKind {
-			names = append(names, strings.TrimPrefix(e.AsIdent(), "."))
-		}
-	}))
-	return Uses{
-		Namespace:  slices.Contains(names, cel.NamespaceVarName),
-		Authorizer: slices.Contains(names, cel.AuthorizerVarName),
-	}, nil
+	return usesOf(parsed.NativeRep()), nil
 }

@@ -48,6 +48,9 @@ func Common(variables []v1.Variable, conditions []v1.MatchCondition, options cel
 type Uses struct {
 	// Namespace: namespaceObject. Match conditions do not count: they see null there, as in kube-apiserver.
 	Namespace bool
+	// WholeNamespace is the first field of namespaceObject that is read besides the name, labels and annotations,
+	// as it is written; empty where there is none.
+	WholeNamespace string
 	// Authorizer: whether somebody may do something.
 	Authorizer bool
 }
