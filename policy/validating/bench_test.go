@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	reviewv1 "k8s.io/api/admission/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/gatefold/gatefold/policy"
 	"github.com/gatefold/gatefold/policy/internal/policytest"
@@ -108,11 +109,16 @@ func BenchmarkDecide(b *testing.B) {
 // manyPolicies are n policies, of which those with the first names are about pods and the others about
 // other resources.
 func manyPolicies(n, aboutPods int) []policy.File {
+	others := []schema.GroupResource{
+		{Group: "apps", Resource: "deployments"}, {Group: "apps", Resource: "daemonsets"}, {Group: "batch", Resource: "jobs"},
+		{Resource: "services"}, {Resource: "configmaps"}, {Group: "networking.k8s.io", Resource: "ingresses"}, {Group: "example.com", Resource: "widgets"},
+	}
 	var files []policy.File
 	for i := range n {
 		group, resource := "", "pods"
 		if i >= aboutPods {
-			group, resource = fmt.Sprintf("group%d.example.com", i%20), fmt.Sprintf("kind%ds", i)
+			other := others[i%len(others)]
+			group, resource = other.Group, other.Resource
 		}
 		files = append(files, policy.File{Name: fmt.Sprintf("p%03d.yaml", i), Data: fmt.Appendf(nil, `
 apiVersion: admissionregistration.k8s.io/v1

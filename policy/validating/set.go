@@ -92,6 +92,10 @@ func (l Loader) Parse(files []policy.File) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, d := range in.Policies {
+		p := hooks[d.Object.GetName()].policy
+		in.TypeCheck(d, expressions(p), p.Spec.MatchConstraints, p.Spec.ParamKind)
+	}
 	set := &Set{params: in.Followed, authorizer: l.Cluster.Authorizer}
 	indexed := make([]*match.Hook, len(inForce))
 	for i, name := range inForce {
@@ -119,7 +123,8 @@ func (s *Set) Ready() error {
 	return errors.Join(errs...)
 }
 
-// Notes says what is odd about the files but no reason to refuse them: a binding without its policy.
+// Notes says what is odd about the files but no reason to refuse them: a binding without its policy, or an
+// expression that reads a field which no object that the policy is about can have. The latter have several lines.
 func (s *Set) Notes() []string { return s.notes }
 
 // Policies returns the names of the policies that are bound, in the order in which they are evaluated.

@@ -57,7 +57,7 @@ func TestUpstreamDispatcher(t *testing.T) {
 	}
 	inputs = append(inputs, input{"library", set, r, nil})
 
-	violations := 0
+	violations, upstream := 0, evaluators{}
 	for _, in := range inputs {
 		t.Run(in.name, func(t *testing.T) {
 			verdict, err := in.set.Validate(t.Context(), in.r, in.known)
@@ -70,7 +70,7 @@ func TestUpstreamDispatcher(t *testing.T) {
 				got.Message, got.Reason, got.Code = d.Message, d.Reason, d.Code
 			}
 			violations += len(verdict.Denials) + len(verdict.Warnings) + len(verdict.AuditAnnotations)
-			if diff := cmp.Diff(dispatch(t, in.set, in.r, in.known), got, cmpopts.EquateEmpty()); diff != "" {
+			if diff := cmp.Diff(upstream.dispatch(t, in.set, in.r, in.known), got, cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("-upstream +here:\n%s", diff)
 			}
 		})
@@ -88,7 +88,11 @@ type decision struct {
 	Annotations     map[string]string
 }
 
-func dispatch(t testing.TB, set *Set, r *sdk.Request, known policy.Namespaces) decision {
+// evaluators are upstream's, by policy.
+type evaluators map[*v1.ValidatingAdmissionPolicy]validating.Validator
+
+// dispatch lets upstream decide.
+func (all evaluators) dispatch(t testing.TB, set *Set, r *sdk.Request, known policy.Namespaces) decision {
 	t.Helper()
 	q := match.NewRequest(r, known)
 	if match.Exempt(q.GetResource().GroupResource()) {
@@ -99,8 +103,11 @@ func dispatch(t testing.TB, set *Set, r *sdk.Request, known policy.Namespaces) d
 	}
 	var hooks []validating.PolicyHook
 	for _, h := range set.hooks {
+		if all[h.policy] == nil {
+			all[h.policy] = upstreamEvaluator(t, h.policy)
+		}
 		hooks = append(hooks, validating.PolicyHook{
-			Policy: h.policy, Bindings: h.bindings, ParamInformer: h.ParamInformer, ParamScope: h.ParamScope, Evaluator: upstreamEvaluator(t, h.policy),
+			Policy: h.policy, Bindings: h.bindings, ParamInformer: h.ParamInformer, ParamScope: h.ParamScope, Evaluator: all[h.policy],
 		})
 	}
 	out := &recorder{Attributes: q.Attributes, annotations: map[string]string{}}

@@ -125,7 +125,7 @@ func (c *Compiler) compile(e Expression, into variables) cel.CompilationResult {
 	if variable, ok := e.Accessor.(cel.NamedExpressionAccessor); ok {
 		// Also one that does not compile: what is wrong is said once, and not of all who use it.
 		name := variable.GetName()
-		c.variables.Fields[name] = apiservercel.NewDeclField(name, declType(result.OutputType), true, nil, nil)
+		c.variables.Fields[name] = apiservercel.NewDeclField(name, DeclType(result.OutputType), true, nil, nil)
 		into[name] = result
 	}
 	return result

@@ -82,8 +82,8 @@ func (c *variablesContext) evaluate(name string, variable cel.CompilationResult,
 	return value
 }
 
-// declType is the type of a field of variables; nil, of a variable that did not compile, may be anything.
-func declType(t *celgo.Type) *apiservercel.DeclType {
+// DeclType is the type of a field of variables; nil, of a variable that did not compile, may be anything.
+func DeclType(t *celgo.Type) *apiservercel.DeclType {
 	if t == nil {
 		return apiservercel.DynType
 	}
@@ -98,9 +98,9 @@ func declType(t *celgo.Type) *apiservercel.DeclType {
 	if parameters := t.Parameters(); t.HasTrait(traits.ContainerType) && t.HasTrait(traits.IndexerType) {
 		switch len(parameters) {
 		case 1:
-			return apiservercel.NewListType(declType(parameters[0]), -1)
+			return apiservercel.NewListType(DeclType(parameters[0]), -1)
 		case 2:
-			return apiservercel.NewMapType(declType(parameters[0]), declType(parameters[1]), -1)
+			return apiservercel.NewMapType(DeclType(parameters[0]), DeclType(parameters[1]), -1)
 		}
 	}
 	return apiservercel.DynType

@@ -15,8 +15,10 @@ import (
 
 	"github.com/gatefold/gatefold/policy"
 	"github.com/gatefold/gatefold/policy/internal/document"
+	"github.com/gatefold/gatefold/policy/internal/expression"
 	"github.com/gatefold/gatefold/policy/internal/match"
 	"github.com/gatefold/gatefold/policy/internal/params"
+	"github.com/gatefold/gatefold/policy/internal/typecheck"
 )
 
 const group = "admissionregistration.k8s.io"
@@ -38,7 +40,8 @@ type Set struct {
 	// Followed are the params that Finish has begun to follow; they are to be closed.
 	Followed []*params.Joined
 
-	docs []*document.Document
+	docs    []*document.Document
+	checker *typecheck.Checker // nil: not needed yet
 }
 
 // Read reads files, and picks the policies and bindings of the two kinds out of them.
@@ -153,4 +156,16 @@ func (s *Set) Close() {
 		f.Close()
 	}
 	s.Followed = nil
+}
+
+// TypeCheck notes what is odd about the expressions of the policy in d, which compile, given what the policy is
+// about: see package typecheck.
+func (s *Set) TypeCheck(d *document.Document, list []expression.Expression, constraints *v1.MatchResources, paramKind *v1.ParamKind) {
+	if s.checker == nil {
+		s.checker = typecheck.NewChecker(s.docs)
+	}
+	for _, w := range s.checker.Check(list, constraints, paramKind) {
+		apiVersion, kind := w.Kind.ToAPIVersionAndKind()
+		s.Notes = append(s.Notes, d.Problem(w.At.String(), "as to %s %s: %s", apiVersion, kind, w.Message).Error())
+	}
 }
