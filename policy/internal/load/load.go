@@ -165,7 +165,11 @@ func (s *Set) TypeCheck(d *document.Document, list []expression.Expression, cons
 		s.checker = typecheck.NewChecker(s.docs)
 	}
 	for _, w := range s.checker.Check(list, constraints, paramKind) {
-		apiVersion, kind := w.Kind.ToAPIVersionAndKind()
-		s.Notes = append(s.Notes, d.Problem(w.At.String(), "as to %s %s: %s", apiVersion, kind, w.Message).Error())
+		var kinds []string
+		for _, gvk := range w.Kinds {
+			apiVersion, kind := gvk.ToAPIVersionAndKind()
+			kinds = append(kinds, apiVersion+" "+kind)
+		}
+		s.Notes = append(s.Notes, d.Problem(w.At.String(), "cannot be right for %s: %s", strings.Join(kinds, ", "), w.Message).Error())
 	}
 }

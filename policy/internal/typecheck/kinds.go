@@ -13,7 +13,7 @@ import (
 	"github.com/gatefold/gatefold/policy/internal/document"
 )
 
-// maxKinds is how many kinds of a rule are looked at, as in k8s.io/apiserver.
+// maxKinds is how many kinds of a policy are looked at, as in k8s.io/apiserver.
 const maxKinds = 10
 
 // kinds tells the kind of a resource.
@@ -43,27 +43,25 @@ func newKinds(docs []*document.Document) kinds {
 	return k
 }
 
-// of returns the kinds that constraints name: as in k8s.io/apiserver, of rules without a wildcard, and not of
-// subresources, which may be of another kind.
+// sameKind are subresources whose objects are of the kind of their resource, in every resource that has them.
+var sameKind = []string{"status", "ephemeralcontainers", "resize", "finalize", "approval"}
+
+// of returns the kinds that constraints name; none when one of them is not known, or there is a wildcard.
 func (k kinds) of(constraints *v1.MatchResources) []schema.GroupVersionKind {
 	var found []schema.GroupVersionKind
 	if constraints == nil {
 		return nil
 	}
 	for _, rule := range constraints.ResourceRules {
-		if slices.Contains(rule.APIGroups, "*") || slices.Contains(rule.APIVersions, "*") {
-			continue
-		}
-		count := 0
-		for _, group := range sorted(rule.APIGroups) {
-			for _, version := range sorted(rule.APIVersions) {
-				for _, resource := range sorted(rule.Resources) {
-					gvk, ok := k[schema.GroupVersionResource{Group: group, Version: version, Resource: resource}]
-					if !ok || count == maxKinds {
-						continue
+		for _, group := range rule.APIGroups {
+			for _, version := range rule.APIVersions {
+				for _, resource := range rule.Resources {
+					name, subresource, isSub := strings.Cut(resource, "/")
+					gvk, ok := k[schema.GroupVersionResource{Group: group, Version: version, Resource: name}]
+					if !ok || isSub && !slices.Contains(sameKind, subresource) {
+						return nil
 					}
 					found = append(found, gvk)
-					count++
 				}
 			}
 		}
@@ -71,7 +69,6 @@ func (k kinds) of(constraints *v1.MatchResources) []schema.GroupVersionKind {
 	slices.SortFunc(found, func(a, b schema.GroupVersionKind) int {
 		return slices.Compare([]string{a.Group, a.Version, a.Kind}, []string{b.Group, b.Version, b.Kind})
 	})
-	return slices.Compact(found)
+	found = slices.Compact(found)
+	return found[:min(len(found), maxKinds)]
 }
-
-func sorted(list []string) []string { return slices.Sorted(slices.Values(list)) }

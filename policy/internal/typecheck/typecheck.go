@@ -5,9 +5,11 @@ package typecheck
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	celgo "github.com/google/cel-go/cel"
+	celcommon "github.com/google/cel-go/common"
 	v1 "k8s.io/api/admissionregistration/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -43,39 +45,60 @@ func NewChecker(docs []*document.Document) *Checker {
 type Warning struct {
 	// At is the place of the expression in the object.
 	At *field.Path
-	// Kind is the kind of objects of which it cannot be right.
-	Kind schema.GroupVersionKind
+	// Kinds are the kinds of objects of which it cannot be right: all that the policy is about.
+	Kinds []schema.GroupVersionKind
 	// Message has the line and column in the expression, and the expression with a mark below. It has several
 	// lines.
 	Message string
 }
 
-// Check checks list, variables before those who use them; all of them compile. An expression is checked for each
-// kind that constraints name and of which a schema is known.
+// Check checks list, variables before those who use them; all of them compile. What it warns of cannot be right
+// for any kind that constraints name: upstream warns for each kind, and so also of expressions that tell the kinds
+// apart, and has to leave out variables for that reason. It says nothing where the schema of a kind is not known.
 func (c *Checker) Check(list []expression.Expression, constraints *v1.MatchResources, paramKind *v1.ParamKind) []Warning {
 	var params schema.GroupVersionKind
 	if paramKind != nil {
 		params = schema.FromAPIVersionAndKind(paramKind.APIVersion, paramKind.Kind)
 	}
-	var warnings []Warning
-	for _, kind := range c.kinds.of(constraints) {
+	kinds := c.kinds.of(constraints)
+	found := make([][]*celcommon.Error, len(list)) // by expression
+	for i, kind := range kinds {
 		env := c.env(kind, params)
 		if env == nil {
-			continue
+			return nil
 		}
 		clear(env.variables.Fields)
-		for _, e := range list {
+		for j, e := range list {
 			output, issues := env.check(e.Accessor.GetExpression())
-			if issues != "" {
-				warnings = append(warnings, Warning{At: e.At, Kind: kind, Message: issues})
+			if i == 0 {
+				found[j] = issues
 			}
+			found[j] = slices.DeleteFunc(found[j], func(one *celcommon.Error) bool {
+				return !slices.ContainsFunc(issues, func(other *celcommon.Error) bool { return same(one, other) })
+			})
 			if variable, ok := e.Accessor.(cel.NamedExpressionAccessor); ok {
 				name := variable.GetName()
 				env.variables.Fields[name] = apiservercel.NewDeclField(name, expression.DeclType(output), true, nil, nil)
 			}
 		}
 	}
+	var warnings []Warning
+	for j, issues := range found {
+		if len(issues) == 0 {
+			continue
+		}
+		source := celcommon.NewTextSource(list[j].Accessor.GetExpression())
+		var lines []string
+		for _, issue := range issues {
+			lines = append(lines, issue.ToDisplayString(source))
+		}
+		warnings = append(warnings, Warning{At: list[j].At, Kinds: kinds, Message: strings.Join(lines, "\n")})
+	}
 	return warnings
+}
+
+func same(a, b *celcommon.Error) bool {
+	return a.Location.Line() == b.Location.Line() && a.Location.Column() == b.Location.Column() && a.Message == b.Message
 }
 
 // typedEnv is an environment in which objects and params have types.
@@ -85,12 +108,12 @@ type typedEnv struct {
 }
 
 // check returns the type of an expression, and what is wrong with it.
-func (e *typedEnv) check(source string) (*celgo.Type, string) {
+func (e *typedEnv) check(source string) (*celgo.Type, []*celcommon.Error) {
 	ast, issues := e.env.Compile(source)
 	if issues != nil && issues.Err() != nil {
-		return nil, issues.String()
+		return nil, issues.Errors()
 	}
-	return ast.OutputType(), ""
+	return ast.OutputType(), nil
 }
 
 // env returns the environment for a kind of objects; nil when no schema of them is known.
