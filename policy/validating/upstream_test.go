@@ -64,11 +64,7 @@ func TestUpstreamDispatcher(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := decision{Warnings: verdict.Warnings, Annotations: verdict.AuditAnnotations}
-			if len(verdict.Denials) > 0 {
-				d := verdict.Denials[0]
-				got.Message, got.Reason, got.Code = d.Message, d.Reason, d.Code
-			}
+			got := decisionHere(verdict)
 			violations += len(verdict.Denials) + len(verdict.Warnings) + len(verdict.AuditAnnotations)
 			if diff := cmp.Diff(upstream.dispatch(t, in.set, in.r, in.known), got, cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("-upstream +here:\n%s", diff)
@@ -86,6 +82,16 @@ type decision struct {
 	Code            int32
 	Warnings        []string
 	Annotations     map[string]string
+}
+
+// decisionHere is what kube-apiserver would tell of a verdict.
+func decisionHere(verdict *sdk.Verdict) decision {
+	d := decision{Warnings: verdict.Warnings, Annotations: verdict.AuditAnnotations}
+	if len(verdict.Denials) > 0 {
+		first := verdict.Denials[0]
+		d.Message, d.Reason, d.Code = first.Message, first.Reason, first.Code
+	}
+	return d
 }
 
 // evaluators are upstream's, by policy.
