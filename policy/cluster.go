@@ -95,7 +95,10 @@ func collect[T any](c *cluster.Cluster, kind string, into *[]T) error {
 	}
 	for _, object := range list {
 		var typed T
-		single := object.(*unstructured.Unstructured)
+		single, ok := object.(*unstructured.Unstructured)
+		if !ok {
+			return fmt.Errorf("%s: %T is not what was to be followed", kind, object)
+		}
 		if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(single.Object, &typed, true); err != nil {
 			return fmt.Errorf("%s %s: %w", kind, single.GetName(), err)
 		}

@@ -44,8 +44,8 @@ type objectKey struct {
 
 func (g *getter) get(ctx context.Context, kind schema.GroupVersionKind, namespace, name string) (*unstructured.Unstructured, error) {
 	key := objectKey{kind, namespace, name}
-	if err, ok := g.absent.Get(key); ok {
-		return nil, err.(error)
+	if _, ok := g.absent.Get(key); ok {
+		return nil, apierrors.NewNotFound(schema.GroupResource{Group: kind.Group, Resource: kind.Kind}, name)
 	}
 	resource, err := g.resource(ctx, kind)
 	if err != nil {
@@ -53,7 +53,7 @@ func (g *getter) get(ctx context.Context, kind schema.GroupVersionKind, namespac
 	}
 	object, err := g.cluster.Dynamic.Resource(resource).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		g.absent.Add(key, err, absentTTL)
+		g.absent.Add(key, nil, absentTTL)
 	}
 	return object, err
 }

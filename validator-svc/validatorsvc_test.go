@@ -137,7 +137,7 @@ func TestReload(t *testing.T) {
 	eventually(t, "a bad policy is logged with its place and reason", func() bool {
 		log := s.logs.String()
 		return strings.Contains(log, "the last good one stays in force") &&
-			strings.Contains(log, "p.yaml:7: spec.validations[0].expression: ValidatingAdmissionPolicy 'p': compilation failed")
+			strings.Contains(log, "p.yaml:7: spec.validations[0].expression: ValidatingAdmissionPolicy 'p': compilation failed: ERROR: <input>:1:4: Syntax error")
 	})
 	if got := s.answer(t); !strings.HasSuffix(got, "second") {
 		t.Fatalf("after a bad policy: %q", got)

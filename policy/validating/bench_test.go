@@ -110,8 +110,13 @@ func BenchmarkDecide(b *testing.B) {
 // other resources.
 func manyPolicies(n, aboutPods int) []policy.File {
 	others := []schema.GroupResource{
-		{Group: "apps", Resource: "deployments"}, {Group: "apps", Resource: "daemonsets"}, {Group: "batch", Resource: "jobs"},
-		{Resource: "services"}, {Resource: "configmaps"}, {Group: "networking.k8s.io", Resource: "ingresses"}, {Group: "example.com", Resource: "widgets"},
+		{Group: "apps", Resource: "deployments"},
+		{Group: "apps", Resource: "daemonsets"},
+		{Group: "batch", Resource: "jobs"},
+		{Resource: "services"},
+		{Resource: "configmaps"},
+		{Group: "networking.k8s.io", Resource: "ingresses"},
+		{Group: "example.com", Resource: "widgets"},
 	}
 	var files []policy.File
 	for i := range n {

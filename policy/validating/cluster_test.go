@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 
 	"github.com/gatefold/gatefold/policy"
+	"github.com/gatefold/gatefold/sdk"
 	"github.com/gatefold/gatefold/sdk/cluster"
 
 	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
@@ -60,12 +61,12 @@ func TestParamsFromCluster(t *testing.T) {
 		"by name, in both":                  {ref: "name: limits", files: both, want: []string{"ConfigMap limits file"}},
 		"by name, in neither":               {ref: "name: other", want: []string{"no params found for policy binding with `Deny` parameterNotFoundAction"}},
 		"by name, in another namespace":     {ref: "name: limits, namespace: team-b", files: both, want: []string{"ConfigMap limits elsewhere"}},
-		"selected, in both":                 {ref: "selector: {}", files: both, want: []string{"ConfigMap limits file", "ConfigMap more more"}},
-		"selected, in the cluster":          {ref: "selector: {matchLabels: {from: cluster}}", want: []string{"ConfigMap limits cluster", "ConfigMap more more"}},
-		"selected, but not as in the files": {ref: "selector: {matchLabels: {from: cluster}}", files: both, want: []string{"ConfigMap more more"}},
+		"selected, in both":                 {ref: "selector: {}", files: both, want: []string{"ConfigMap limits file", "ConfigMap more other"}},
+		"selected, in the cluster":          {ref: "selector: {matchLabels: {from: cluster}}", want: []string{"ConfigMap limits cluster", "ConfigMap more other"}},
+		"selected, but not as in the files": {ref: "selector: {matchLabels: {from: cluster}}", files: both, want: []string{"ConfigMap more other"}},
 	}
 	objects := func() []*corev1.ConfigMap {
-		return []*corev1.ConfigMap{configMap("team-a", "limits", "cluster"), configMap("team-a", "more", "more"), configMap("team-b", "limits", "elsewhere")}
+		return []*corev1.ConfigMap{configMap("team-a", "limits", "cluster"), configMap("team-a", "more", "other"), configMap("team-b", "limits", "elsewhere")}
 	}
 	fixed, err := cluster.FromObjects(objects()[0], objects()[1], objects()[2])
 	if err != nil {
@@ -86,7 +87,7 @@ func TestParamsFromCluster(t *testing.T) {
 					t.Fatalf("want %q, got %v", tc.want, verdict.Denials)
 				}
 				for _, want := range tc.want {
-					if !strings.Contains(verdictText(verdict.Denials), want+"\n") {
+					if !strings.Contains(verdictText(verdict, nil), want+"\n") {
 						t.Errorf("want %q, got %v", want, verdict.Denials)
 					}
 				}
@@ -125,12 +126,7 @@ func TestParamsNotListed(t *testing.T) {
 			r := podRequest(t)
 			r.Namespace = "team-a"
 			verdict, err := set.Validate(t.Context(), r, nil)
-			got := ""
-			if err != nil {
-				got = err.Error()
-			} else {
-				got = verdictText(verdict.Denials)
-			}
+			got := verdictText(verdict, err)
 			if !strings.Contains(got, tc.want) || (status.Code(err) == codes.FailedPrecondition) != (tc.get != nil) {
 				t.Errorf("want %q, got %q", tc.want, got)
 			}
@@ -238,12 +234,7 @@ func TestWholeNamespace(t *testing.T) {
 			r := podRequest(t)
 			r.Namespace, r.NamespaceObject = "team-a", c.sent
 			verdict, err := bound(t, spec).Validate(t.Context(), r, c.known)
-			got := ""
-			if err != nil {
-				got = status.Convert(err).Message()
-			} else {
-				got = verdictText(verdict.Denials)
-			}
+			got := verdictText(verdict, err)
 			if !strings.Contains(got, c.want) {
 				t.Errorf("want %q, got %q", c.want, got)
 			}
@@ -251,9 +242,13 @@ func TestWholeNamespace(t *testing.T) {
 	}
 }
 
-func verdictText(denials []*admissionv1.Denial) string {
+// verdictText has a line for each denial, or the error's message.
+func verdictText(verdict *sdk.Verdict, err error) string {
+	if err != nil {
+		return status.Convert(err).Message()
+	}
 	var b strings.Builder
-	for _, d := range denials {
+	for _, d := range verdict.Denials {
 		b.WriteString(d.GetMessage() + "\n")
 	}
 	return b.String()

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -292,9 +293,7 @@ func (p *policyTest) send(t *testing.T, client *http.Client, method, path string
 	if method == http.MethodPatch {
 		req.Header.Set("Content-Type", "application/merge-patch+json")
 	}
-	for name, values := range headers {
-		req.Header[name] = values
-	}
+	maps.Copy(req.Header, headers)
 	resp := must(client.Do(req))(t)
 	defer resp.Body.Close()
 	data := must(io.ReadAll(resp.Body))(t)
@@ -332,28 +331,28 @@ func (p *policyTest) compare(t *testing.T, set *validating.Set, r policyRequest)
 	got := p.send(t, client, method, path, r.Body, http.Header{"Audit-Id": []string{id}})
 	review := p.take(user)
 
-	real := decisionOf(got, p.audited(t, id))
-	if (real.Message == "") != (r.Want == "") || !strings.Contains(real.Message, r.Want) {
-		t.Errorf("the case means something else: want %q, kube-apiserver: %+v %+v", r.Want, real, got.status)
+	there := decisionOf(got, p.audited(t, id))
+	if (there.Message == "") != (r.Want == "") || !strings.Contains(there.Message, r.Want) {
+		t.Errorf("the case means something else: want %q, kube-apiserver: %+v %+v", r.Want, there, got.status)
 	}
 	if review == nil {
 		t.Fatal("kube-apiserver asked nobody")
 	}
 	verdict, err := set.Validate(t.Context(), requestOf(review), p.cluster.Namespaces)
 	if err != nil {
-		t.Fatalf("the evaluator: %v; kube-apiserver: %+v", err, real)
+		t.Fatalf("the evaluator: %v; kube-apiserver: %+v", err, there)
 	}
 	here := decided{Warnings: verdict.Warnings, Annotations: verdict.AuditAnnotations}
 	for i, d := range verdict.Denials {
 		one := decided{Message: d.GetMessage(), Reason: d.GetReason(), Code: d.GetCode()}
 		// kube-apiserver evaluates policies in no fixed order, and tells the first denial.
-		if i == 0 || one.Message == real.Message {
+		if i == 0 || one.Message == there.Message {
 			here.Message, here.Reason, here.Code = one.Message, one.Reason, one.Code
 		}
 	}
-	onlyFirstFailure(t, real.Annotations, here.Annotations)
+	onlyFirstFailure(t, there.Annotations, here.Annotations)
 	sorted := cmpopts.SortSlices(func(a, b string) bool { return a < b })
-	if diff := cmp.Diff(real, here, sorted, cmpopts.EquateEmpty()); diff != "" {
+	if diff := cmp.Diff(there, here, sorted, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("(-kube-apiserver +evaluator):\n%s", diff)
 	}
 }
@@ -363,13 +362,13 @@ const failures = "validation.policy.admission.k8s.io/validation_failure"
 
 // onlyFirstFailure takes out of both what kube-apiserver 1.36 says of bindings with action Audit: the first failure,
 // where 1.37, whose packages the evaluator is made of, tells all.
-func onlyFirstFailure(t *testing.T, real, here map[string]string) {
+func onlyFirstFailure(t *testing.T, there, here map[string]string) {
 	t.Helper()
-	if real[failures] == "" || here[failures] == "" {
+	if there[failures] == "" || here[failures] == "" {
 		return // told as a difference, if it is one
 	}
 	var first, all []validatingupstream.ValidationFailureValue
-	if err := errors.Join(json.Unmarshal([]byte(real[failures]), &first), json.Unmarshal([]byte(here[failures]), &all)); err != nil {
+	if err := errors.Join(json.Unmarshal([]byte(there[failures]), &first), json.Unmarshal([]byte(here[failures]), &all)); err != nil {
 		t.Fatal(err)
 	}
 	for _, f := range first {
@@ -377,7 +376,7 @@ func onlyFirstFailure(t *testing.T, real, here map[string]string) {
 			t.Errorf("the evaluator does not tell of %+v", f)
 		}
 	}
-	delete(real, failures)
+	delete(there, failures)
 	delete(here, failures)
 }
 

@@ -46,7 +46,7 @@ func newCompiler(env *environment.EnvSet, stateless func() cel.Compiler) *Compil
 		DeclTypes:         []*apiservercel.DeclType{variables},
 	})
 	if err != nil {
-		panic(err) // as cel.NewCompiler does: nothing in it depends on anybody's input
+		panic(err) //nolint:forbidigo // as cel.NewCompiler does: nothing in it depends on anybody's input
 	}
 	return &Compiler{Environment: env, compiler: cel.NewCompiler(extended), stateless: stateless, variables: variables}
 }

@@ -96,7 +96,7 @@ type openAPITyped interface {
 }
 
 func (r reflection) of(t reflect.Type) *spec.Schema {
-	if typed, ok := reflect.New(t).Interface().(openAPITyped); ok {
+	if typed, ok := reflect.TypeAssert[openAPITyped](reflect.New(t)); ok {
 		return &spec.Schema{SchemaProps: spec.SchemaProps{Type: typed.OpenAPISchemaType(), Format: typed.OpenAPISchemaFormat()}}
 	}
 	switch t.Kind() {
@@ -131,8 +131,7 @@ func (r reflection) of(t reflect.Type) *spec.Schema {
 }
 
 func (r reflection) addFields(t reflect.Type, into map[string]spec.Schema) {
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
 		switch {
 		case name == "-" || !f.IsExported():
