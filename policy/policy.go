@@ -10,15 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-
-	corev1 "k8s.io/api/core/v1"
 )
-
-// Namespaces knows the cluster's namespaces.
-type Namespaces interface {
-	// Get returns the namespace of that name, which is not changed; an error when it is not known.
-	Get(name string) (*corev1.Namespace, error)
-}
 
 // File is one file of policies, bindings and params: a stream of YAML documents, or JSON.
 type File struct {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 
+	"github.com/gatefold/gatefold/policy"
 	"github.com/gatefold/gatefold/sdk"
 	"github.com/gatefold/gatefold/sdk/admin"
 	"github.com/gatefold/gatefold/sdk/cluster"
@@ -28,7 +29,7 @@ type Options struct {
 	// Config is used instead of ConfigFile, and nothing is watched. It must have its defaults set and be
 	// valid; it is not changed.
 	Config *Config
-	// Cluster knows the namespaces, for requests that come without their namespace, and the objects that
+	// Cluster knows the namespaces, what policies take params from, who may do what, and the objects that
 	// validators follow. It is run by whoever made it. Nil: opened from Source.
 	Cluster *cluster.Cluster
 	// Source says where the cluster's state comes from; used when Cluster is nil.
@@ -75,10 +76,15 @@ func Run(ctx context.Context, opts Options) (err error) {
 		tasks = append(tasks, opts.Cluster.Run)
 	}
 	follower.Also(cfg.Policy.Paths...)
-	l := &loader{file: opts.ConfigFile, config: cfg, policies: &policies{cluster: opts.Cluster}, logger: opts.Telemetry.Logger}
+	known, err := policy.ClusterOf(opts.Cluster)
+	if err != nil {
+		return err
+	}
+	l := &loader{file: opts.ConfigFile, config: cfg, known: known, policies: &policies{cluster: opts.Cluster}, logger: opts.Telemetry.Logger}
 	if err := l.use(ctx, cfg); err != nil {
 		return err
 	}
+	defer l.policies.close()
 	handlers, err := newHandlers(ctx, cfg, l.policies, opts)
 	if err != nil {
 		return err

@@ -14,7 +14,9 @@ import (
 
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
 
 	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
@@ -137,7 +139,7 @@ func TestReload(t *testing.T) {
 	eventually(t, "a bad policy is logged with its place and reason", func() bool {
 		log := s.logs.String()
 		return strings.Contains(log, "the last good one stays in force") &&
-			strings.Contains(log, "p.yaml:7: spec.validations[0].expression: ValidatingAdmissionPolicy 'p': compilation failed")
+			strings.Contains(log, "p.yaml:7: spec.validations[0].expression: ValidatingAdmissionPolicy 'p': compilation failed: ERROR: <input>:1:4: Syntax error")
 	})
 	if got := s.answer(t); !strings.HasSuffix(got, "second") {
 		t.Fatalf("after a bad policy: %q", got)
@@ -175,6 +177,20 @@ func (l *logs) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.String()
+}
+
+// A policy that asks for something of the cluster which is not known is an error of the requests that it is about,
+// and keeps no service from becoming ready.
+func TestSelfTestWithoutCluster(t *testing.T) {
+	s := start(t)
+	s.write(t, "policies/p.yaml", policyText("namespaceObject.status.phase == 'Active'", "m"))
+	eventually(t, "a policy about the whole namespace answers the self-test", func() bool { return s.answer(t) == "" })
+	request := sdk.SelfTestRequest()
+	request.Uid = "another"
+	_, err := s.client.Validate(t.Context(), &admissionv1.ValidateRequest{Handler: Policy, Request: request})
+	if status.Code(err) != codes.FailedPrecondition {
+		t.Errorf("got %v", err)
+	}
 }
 
 func TestRefusedAtStart(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	reviewv1 "k8s.io/api/admission/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/gatefold/gatefold/policy"
 	"github.com/gatefold/gatefold/policy/internal/policytest"
@@ -73,4 +74,76 @@ func BenchmarkLoad(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// BenchmarkLoad500 is the price of a reload of 500 policies, each with two variables, a match condition, two
+// validations and a message expression.
+func BenchmarkLoad500(b *testing.B) {
+	files := manyPolicies(500, 3)
+	for b.Loop() {
+		if _, err := Parse(files); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkDecide is the price of a decision that three of so many policies have a say in.
+func BenchmarkDecide(b *testing.B) {
+	r := podRequest(b)
+	for _, n := range []int{3, 10, 100, 500} {
+		set, err := Parse(manyPolicies(n, 3))
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := set.Validate(b.Context(), r, nil); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// manyPolicies are n policies, of which those with the first names are about pods and the others about
+// other resources.
+func manyPolicies(n, aboutPods int) []policy.File {
+	others := []schema.GroupResource{
+		{Group: "apps", Resource: "deployments"},
+		{Group: "apps", Resource: "daemonsets"},
+		{Group: "batch", Resource: "jobs"},
+		{Resource: "services"},
+		{Resource: "configmaps"},
+		{Group: "networking.k8s.io", Resource: "ingresses"},
+		{Group: "example.com", Resource: "widgets"},
+	}
+	var files []policy.File
+	for i := range n {
+		group, resource := "", "pods"
+		if i >= aboutPods {
+			other := others[i%len(others)]
+			group, resource = other.Group, other.Resource
+		}
+		files = append(files, policy.File{Name: fmt.Sprintf("p%03d.yaml", i), Data: fmt.Appendf(nil, `
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: p%03[1]d}
+spec:
+  matchConstraints: {resourceRules: [{operations: [CREATE], apiGroups: [%[2]q], apiVersions: [v1], resources: [%[3]s]}]}
+  matchConditions: [{name: users, expression: "!request.userInfo.username.startsWith('system:node:')"}]
+  variables:
+  - {name: containers, expression: "object.spec.containers + (has(object.spec.initContainers) ? object.spec.initContainers : [])"}
+  - {name: bad, expression: "variables.containers.filter(c, c.image.endsWith(':v%[1]d')).map(c, c.name)"}
+  validations:
+  - {expression: "variables.bad.size() == 0", messageExpression: "'images not allowed: ' + variables.bad.join(', ')"}
+  - {expression: "!has(object.metadata.labels) || object.metadata.labels.all(k, k.size() < 100)"}
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: p%03[1]d}
+spec: {policyName: p%03[1]d, validationActions: [Deny]}
+`, i, group, resource)})
+	}
+	return files
 }

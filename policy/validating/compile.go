@@ -1,14 +1,11 @@
 package validating
 
 import (
-	"fmt"
-
 	v1 "k8s.io/api/admissionregistration/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/admission/plugin/cel"
 	"k8s.io/apiserver/pkg/admission/plugin/policy/validating"
 	"k8s.io/apiserver/pkg/admission/plugin/webhook/matchconditions"
-	"k8s.io/apiserver/pkg/cel/environment"
 
 	"github.com/gatefold/gatefold/policy/internal/expression"
 )
@@ -48,54 +45,33 @@ func expressions(p *v1.ValidatingAdmissionPolicy) []expression.Expression {
 }
 
 // compile compiles all of p's expressions; the errors name every one that does not compile.
+//
+// What it makes of them restates compilePolicy of k8s.io/apiserver
+// pkg/admission/plugin/policy/validating/plugin.go, which is not exported: which filters there are.
 func compile(c *expression.Compiler, p *v1.ValidatingAdmissionPolicy) (validating.Validator, expression.Uses, field.ErrorList) {
-	uses, errs := c.Check(expressions(p))
+	compiled, errs := c.Compile(expressions(p))
 	if len(errs) > 0 {
-		return nil, uses, errs
+		return nil, compiled.Uses, errs
 	}
-	v, err := validator(c, p)
-	if err != nil {
-		return nil, uses, field.ErrorList{field.InternalError(field.NewPath("spec"), err)}
-	}
-	return v, uses, nil
-}
-
-// validator restates compilePolicy of k8s.io/apiserver pkg/admission/plugin/policy/validating/plugin.go,
-// which is not exported: which filters there are, and what each may see.
-func validator(c *expression.Compiler, p *v1.ValidatingAdmissionPolicy) (validating.Validator, error) {
-	composited, err := cel.NewCompositedCompiler(c.Environment)
-	if err != nil {
-		return nil, err
-	}
-	full := cel.OptionalVariableDeclarations{HasParams: p.Spec.ParamKind != nil, HasAuthorizer: true}
-	plain := cel.OptionalVariableDeclarations{HasParams: p.Spec.ParamKind != nil}
-
-	var conditions, validations, annotations []cel.ExpressionAccessor
-	// A validation without a messageExpression keeps its place as nil: results are matched by index.
-	messages := make([]cel.ExpressionAccessor, len(p.Spec.Validations))
-	for _, e := range expressions(p) {
-		switch accessor := e.Accessor.(type) {
-		case *validating.Variable:
-			if r := composited.CompileAndStoreVariable(accessor, full, environment.StoredExpressions); r.Error != nil {
-				return nil, fmt.Errorf("compiling variable %s: %w", accessor.Name, r.Error)
-			}
+	var conditions, validations, annotations []cel.CompilationResult
+	// A validation without a messageExpression keeps its place: results are matched by index.
+	messages := make([]cel.CompilationResult, len(p.Spec.Validations))
+	for _, result := range compiled.Results {
+		switch result.ExpressionAccessor.(type) {
 		case *matchconditions.MatchCondition:
-			conditions = append(conditions, accessor)
+			conditions = append(conditions, result)
 		case *validating.ValidationCondition:
-			validations = append(validations, accessor)
+			validations = append(validations, result)
 		case *validating.MessageExpressionCondition:
-			messages[len(validations)-1] = accessor
+			messages[len(validations)-1] = result
 		case *validating.AuditAnnotationCondition:
-			annotations = append(annotations, accessor)
+			annotations = append(annotations, result)
 		}
-	}
-	compile := func(list []cel.ExpressionAccessor, options cel.OptionalVariableDeclarations) cel.ConditionEvaluator {
-		return composited.CompileCondition(list, options, environment.StoredExpressions)
 	}
 	var matcher matchconditions.Matcher
 	if len(conditions) > 0 {
-		matcher = matchconditions.NewMatcher(compile(conditions, full), p.Spec.FailurePolicy, "policy", "validate", p.Name)
+		matcher = matchconditions.NewMatcher(compiled.Conditions(conditions), p.Spec.FailurePolicy, "policy", "validate", p.Name)
 	}
-	return validating.NewValidator(compile(validations, full), matcher, compile(annotations, full),
-		compile(messages, plain), p.Spec.FailurePolicy, nil), nil
+	return validating.NewValidator(compiled.Conditions(validations), matcher, compiled.Conditions(annotations),
+		compiled.Conditions(messages), p.Spec.FailurePolicy, nil), compiled.Uses, nil
 }

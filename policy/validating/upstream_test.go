@@ -12,11 +12,15 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	v1 "k8s.io/api/admissionregistration/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/admission/plugin/cel"
 	"k8s.io/apiserver/pkg/admission/plugin/policy/generic"
 	"k8s.io/apiserver/pkg/admission/plugin/policy/matching"
 	"k8s.io/apiserver/pkg/admission/plugin/policy/validating"
+	"k8s.io/apiserver/pkg/admission/plugin/webhook/matchconditions"
+	"k8s.io/apiserver/pkg/cel/environment"
 	"k8s.io/apiserver/pkg/warning"
 
 	"github.com/gatefold/gatefold/policy"
@@ -32,14 +36,14 @@ import (
 func TestUpstreamDispatcher(t *testing.T) {
 	type input struct {
 		name  string
-		files []policy.File
+		set   *Set
 		r     *sdk.Request
+		known policy.Namespaces
 	}
+	sets := recordedSets{}
 	var inputs []input
 	for _, r := range recordings(t, "testdata/vap.jsonl") {
-		if !usesAuthorizer(r) {
-			inputs = append(inputs, input{r.ID, filesOfRecording(r), policytest.Request(t, r.Request.Review, recordedNamespace(r))})
-		}
+		inputs = append(inputs, input{r.ID, sets.of(t, r), policytest.Request(t, r.Request.Review, recordedNamespace(r)), recordedCluster(t, r).Namespaces})
 	}
 	files, err := policy.ReadFiles([]string{library, "testdata/bindings.yaml"})
 	if err != nil {
@@ -47,26 +51,22 @@ func TestUpstreamDispatcher(t *testing.T) {
 	}
 	r := podRequest(t)
 	r.NamespaceObject = &admissionv1.Namespace{Name: r.GetNamespace()} // upstream always asks for it
-	inputs = append(inputs, input{"library", files, r})
+	set, err := Parse(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inputs = append(inputs, input{"library", set, r, nil})
 
-	violations := 0
+	violations, upstream := 0, evaluators{}
 	for _, in := range inputs {
 		t.Run(in.name, func(t *testing.T) {
-			set, err := Parse(in.files)
+			verdict, err := in.set.Validate(t.Context(), in.r, in.known)
 			if err != nil {
 				t.Fatal(err)
 			}
-			verdict, err := set.Validate(t.Context(), in.r, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := decision{Warnings: verdict.Warnings, Annotations: verdict.AuditAnnotations}
-			if len(verdict.Denials) > 0 {
-				d := verdict.Denials[0]
-				got.Message, got.Reason, got.Code = d.Message, d.Reason, d.Code
-			}
+			got := decisionHere(verdict)
 			violations += len(verdict.Denials) + len(verdict.Warnings) + len(verdict.AuditAnnotations)
-			if diff := cmp.Diff(dispatch(t, set, in.r), got, cmpopts.EquateEmpty()); diff != "" {
+			if diff := cmp.Diff(upstream.dispatch(t, in.set, in.r, in.known), got, cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("-upstream +here:\n%s", diff)
 			}
 		})
@@ -84,9 +84,23 @@ type decision struct {
 	Annotations     map[string]string
 }
 
-func dispatch(t *testing.T, set *Set, r *sdk.Request) decision {
+// decisionHere is what kube-apiserver would tell of a verdict.
+func decisionHere(verdict *sdk.Verdict) decision {
+	d := decision{Warnings: verdict.Warnings, Annotations: verdict.AuditAnnotations}
+	if len(verdict.Denials) > 0 {
+		first := verdict.Denials[0]
+		d.Message, d.Reason, d.Code = first.Message, first.Reason, first.Code
+	}
+	return d
+}
+
+// evaluators are upstream's, by policy.
+type evaluators map[*v1.ValidatingAdmissionPolicy]validating.Validator
+
+// dispatch lets upstream decide.
+func (all evaluators) dispatch(t testing.TB, set *Set, r *sdk.Request, known policy.Namespaces) decision {
 	t.Helper()
-	q := match.NewRequest(r, nil)
+	q := match.NewRequest(r, known)
 	if match.Exempt(q.GetResource().GroupResource()) {
 		return decision{}
 	}
@@ -95,13 +109,16 @@ func dispatch(t *testing.T, set *Set, r *sdk.Request) decision {
 	}
 	var hooks []validating.PolicyHook
 	for _, h := range set.hooks {
+		if all[h.policy] == nil {
+			all[h.policy] = upstreamEvaluator(t, h.policy)
+		}
 		hooks = append(hooks, validating.PolicyHook{
-			Policy: h.policy, Bindings: h.bindings, ParamInformer: h.ParamInformer, ParamScope: h.ParamScope, Evaluator: h.evaluator,
+			Policy: h.policy, Bindings: h.bindings, ParamInformer: h.ParamInformer, ParamScope: h.ParamScope, Evaluator: all[h.policy],
 		})
 	}
 	out := &recorder{Attributes: q.Attributes, annotations: map[string]string{}}
-	dispatcher := validating.NewDispatcher(nil, generic.NewPolicyMatcher(matching.NewMatcher(lister(t, q.Namespace), nil)))
-	err := dispatcher.Dispatch(warning.WithWarningRecorder(t.Context(), out), out, &admission.RuntimeObjectInterfaces{EquivalentResourceMapper: q}, hooks)
+	dispatcher := validating.NewDispatcher(set.authorizer, generic.NewPolicyMatcher(matching.NewMatcher(lister(t, q.Namespace), nil)))
+	err := dispatcher.Dispatch(warning.WithWarningRecorder(context.Background(), out), out, &admission.RuntimeObjectInterfaces{EquivalentResourceMapper: q}, hooks)
 	d := decision{Warnings: out.warnings, Annotations: out.annotations}
 	if denial := (*apierrors.StatusError)(nil); errors.As(err, &denial) {
 		d.Message, d.Reason, d.Code = denial.ErrStatus.Details.Causes[0].Message, string(denial.ErrStatus.Reason), denial.ErrStatus.Code
@@ -109,6 +126,44 @@ func dispatch(t *testing.T, set *Set, r *sdk.Request) decision {
 		t.Fatal(err)
 	}
 	return d
+}
+
+// upstreamEvaluator restates compilePolicy of k8s.io/apiserver pkg/admission/plugin/policy/validating/plugin.go
+// with upstream's own compiler of variables, which Set does without.
+func upstreamEvaluator(t testing.TB, p *v1.ValidatingAdmissionPolicy) validating.Validator {
+	t.Helper()
+	composited, err := cel.NewCompositedCompiler(environment.MustBaseEnvSet(environment.DefaultCompatibilityVersion()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	full := cel.OptionalVariableDeclarations{HasParams: p.Spec.ParamKind != nil, HasAuthorizer: true}
+	plain := cel.OptionalVariableDeclarations{HasParams: p.Spec.ParamKind != nil}
+	compile := func(list []cel.ExpressionAccessor, options cel.OptionalVariableDeclarations) cel.ConditionEvaluator {
+		return composited.CompileCondition(list, options, environment.StoredExpressions)
+	}
+	for _, v := range p.Spec.Variables {
+		composited.CompileAndStoreVariable(&validating.Variable{Name: v.Name, Expression: v.Expression}, full, environment.StoredExpressions)
+	}
+	var validations, messages, annotations, conditions []cel.ExpressionAccessor
+	for _, v := range p.Spec.Validations {
+		validations = append(validations, &validating.ValidationCondition{Expression: v.Expression, Message: v.Message, Reason: v.Reason})
+		if v.MessageExpression == "" {
+			messages = append(messages, nil)
+		} else {
+			messages = append(messages, &validating.MessageExpressionCondition{MessageExpression: v.MessageExpression})
+		}
+	}
+	for _, a := range p.Spec.AuditAnnotations {
+		annotations = append(annotations, &validating.AuditAnnotationCondition{Key: a.Key, ValueExpression: a.ValueExpression})
+	}
+	var matcher matchconditions.Matcher
+	for i := range p.Spec.MatchConditions {
+		conditions = append(conditions, (*matchconditions.MatchCondition)(&p.Spec.MatchConditions[i]))
+	}
+	if len(conditions) > 0 {
+		matcher = matchconditions.NewMatcher(compile(conditions, full), p.Spec.FailurePolicy, "policy", "validate", p.Name)
+	}
+	return validating.NewValidator(compile(validations, full), matcher, compile(annotations, full), compile(messages, plain), p.Spec.FailurePolicy, nil)
 }
 
 // recorder keeps what the dispatcher says besides its error.
@@ -137,7 +192,7 @@ func cancelled(t *testing.T) context.Context {
 }
 
 // lister lists one namespace, or nothing.
-func lister(t *testing.T, namespace *corev1.Namespace) corev1listers.NamespaceLister {
+func lister(t testing.TB, namespace *corev1.Namespace) corev1listers.NamespaceLister {
 	t.Helper()
 	indexer := cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil)
 	if namespace != nil {

@@ -8,35 +8,40 @@ import (
 	"google.golang.org/grpc/status"
 	v1 "k8s.io/api/admissionregistration/v1"
 	"k8s.io/apiserver/pkg/admission"
+	admissionauthorizer "k8s.io/apiserver/pkg/admission/plugin/authorizer"
 	"k8s.io/apiserver/pkg/admission/plugin/policy/validating"
 	celconfig "k8s.io/apiserver/pkg/apis/cel"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
 
 	"github.com/gatefold/gatefold/sdk"
 
 	"github.com/gatefold/gatefold/policy"
+	"github.com/gatefold/gatefold/policy/internal/authorize"
 	"github.com/gatefold/gatefold/policy/internal/match"
 )
 
 // Validate evaluates every policy that matches the request. A request that does not carry its namespace
-// has it looked up in known, which may be nil. An error has a gRPC status: the request cannot be read, the
-// time is up, or something that a policy asks for did not come with the request.
+// has it looked up in known, which may be nil; so is what else of a namespace an expression reads than its name,
+// labels and annotations. An error has a gRPC status: the request cannot be read, the time is up, or something
+// that a policy asks for did not come with the request and is not known.
 func (s *Set) Validate(ctx context.Context, r *sdk.Request, known policy.Namespaces) (*sdk.Verdict, error) {
 	q := match.NewRequest(r, known)
 	if match.Exempt(q.GetResource().GroupResource()) {
 		return &sdk.Verdict{}, nil
 	}
 	e := &evaluation{matcher: match.NewMatcher(q)}
-	for _, h := range s.hooks {
-		if !e.matcher.MayMatch(h.Hook) {
-			continue
-		}
+	if s.authorizer != nil {
+		// The same question of several expressions is asked once, as in kube-apiserver.
+		e.authorizer = authorize.ForRequest(ctx, admissionauthorizer.NewCachingAuthorizer(s.authorizer))
+	}
+	for _, i := range s.index.Candidates(e.matcher) {
 		if e.versioned == nil {
 			if err := q.Decode(r); err != nil {
 				return nil, err
 			}
 			e.versioned = q.Versioned()
 		}
-		if err := e.evaluate(ctx, h); err != nil {
+		if err := e.evaluate(ctx, s.hooks[i]); err != nil {
 			return nil, err
 		}
 		// CEL takes the end of the context for an error of the expression, which would become a denial.
@@ -49,9 +54,10 @@ func (s *Set) Validate(ctx context.Context, r *sdk.Request, known policy.Namespa
 
 // evaluation is the evaluation of one request.
 type evaluation struct {
-	matcher   *match.Matcher
-	versioned *admission.VersionedAttributes // nil until a policy may match
-	verdict   verdict
+	matcher    *match.Matcher
+	authorizer *authorize.Asked               // nil: no policy asks
+	versioned  *admission.VersionedAttributes // nil until a policy may match
+	verdict    verdict
 }
 
 // evaluate restates one turn of the loop of Dispatch in k8s.io/apiserver
@@ -93,9 +99,17 @@ func (e *evaluation) results(ctx context.Context, h *hook, i int, about *match.M
 	if err != nil {
 		return nil, err
 	}
+	var asked authorizer.UnconditionalAuthorizer // a nil interface when there is none: upstream compares with nil
+	if e.authorizer != nil {
+		asked = e.authorizer
+	}
 	results := make([]validating.ValidateResult, len(params))
 	for i, param := range params {
-		results[i] = h.evaluator.Validate(ctx, about.Resource, e.versioned, param, namespace, celconfig.RuntimeCELCostBudget, nil)
+		results[i] = h.evaluator.Validate(ctx, about.Resource, e.versioned, param, namespace, celconfig.RuntimeCELCostBudget, asked)
+		// An expression took it for a no, or for an error of its own: neither was said.
+		if err := e.authorizer.TakeError(); err != nil {
+			return nil, match.NotKnown(fmt.Errorf("asking who may do what: %w", err))
+		}
 	}
 	return results, nil
 }

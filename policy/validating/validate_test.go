@@ -19,10 +19,18 @@ import (
 )
 
 // bound returns a policy about pods with the given further lines of its spec, bound to deny.
-func bound(t *testing.T, spec string) *Set {
+func bound(t testing.TB, spec string) *Set {
 	t.Helper()
+	set, err := Parse([]policy.File{{Name: "policy.yaml", Data: []byte(boundText(spec))}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set
+}
+
+func boundText(spec string) string {
 	indented := strings.ReplaceAll(strings.TrimSpace(spec), "\n", "\n  ")
-	set, err := Parse([]policy.File{{Name: "policy.yaml", Data: []byte(`
+	return `
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicy
 metadata: {name: p}
@@ -33,11 +41,7 @@ apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicyBinding
 metadata: {name: b}
 spec: {policyName: p, validationActions: [Deny]}
-`)}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return set
+`
 }
 
 const pods = `matchConstraints: {resourceRules: [{operations: ["*"], apiGroups: [""], apiVersions: [v1], resources: [pods]}]}`

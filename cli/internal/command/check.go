@@ -3,6 +3,8 @@ package command
 import (
 	"context"
 	"fmt"
+	"io"
+	"log/slog"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -48,7 +50,9 @@ func check(ctx context.Context, s Streams, file string) error {
 	if err != nil {
 		return err
 	}
-	offline := stack.Offline{Config: cfg, Cluster: c, Telemetry: telemetry.Discard()}
+	quiet := telemetry.Discard()
+	quiet.Logger = slog.New(notes{s.Err})
+	offline := stack.Offline{Config: cfg, Cluster: c, Telemetry: quiet}
 	if err := offline.Run(ctx, func(context.Context, *gateway.Gate) error { return nil }); err != nil {
 		return err
 	}
@@ -82,3 +86,26 @@ func served(cfg *stack.Config) []string {
 	}
 	return names
 }
+
+// notes prints what services only log because they go on all the same: records with an attribute "note".
+type notes struct{ to io.Writer }
+
+// Enabled implements slog.Handler.
+func (notes) Enabled(_ context.Context, l slog.Level) bool { return l >= slog.LevelWarn }
+
+// Handle implements slog.Handler.
+func (n notes) Handle(_ context.Context, r slog.Record) error {
+	r.Attrs(func(a slog.Attr) bool {
+		if a.Key == "note" {
+			fmt.Fprintf(n.to, "note: %s\n", a.Value)
+		}
+		return true
+	})
+	return nil
+}
+
+// WithAttrs implements slog.Handler.
+func (n notes) WithAttrs([]slog.Attr) slog.Handler { return n }
+
+// WithGroup implements slog.Handler.
+func (n notes) WithGroup(string) slog.Handler { return n }

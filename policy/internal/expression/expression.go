@@ -2,17 +2,11 @@
 package expression
 
 import (
-	"errors"
-	"slices"
-	"strings"
-
-	celast "github.com/google/cel-go/common/ast"
 	v1 "k8s.io/api/admissionregistration/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/admission/plugin/cel"
 	"k8s.io/apiserver/pkg/admission/plugin/policy/validating"
 	"k8s.io/apiserver/pkg/admission/plugin/webhook/matchconditions"
-	"k8s.io/apiserver/pkg/cel/environment"
 )
 
 // Expression is one CEL expression of a policy, with the place where it stands.
@@ -50,90 +44,28 @@ func Common(variables []v1.Variable, conditions []v1.MatchCondition, options cel
 	return list
 }
 
-// Compiler compiles against one CEL environment: that of the apiserver library in use, with everything it
-// knows (StoredExpressions), as kube-apiserver compiles the policies it has stored.
-type Compiler struct {
-	// Environment is that environment.
-	Environment *environment.EnvSet
-
-	stateless cel.Compiler
-}
-
-// NewCompiler returns a compiler.
-func NewCompiler() *Compiler {
-	env := environment.MustBaseEnvSet(environment.DefaultCompatibilityVersion())
-	return &Compiler{Environment: env, stateless: cel.NewCompiler(env)}
-}
-
 // Uses is what the expressions of a policy look at, of what a request may not carry.
 type Uses struct {
-	// Namespace: namespaceObject.
+	// Namespace: namespaceObject. Match conditions do not count: they see null there, as in kube-apiserver.
 	Namespace bool
+	// WholeNamespace is the first field of namespaceObject that is read besides the name, labels and annotations,
+	// as it is written; empty where there is none.
+	WholeNamespace string
+	// Authorizer: whether somebody may do something.
+	Authorizer bool
 }
 
-// Check compiles list, variables before those who use them; the errors name every one that does not compile.
-func (c *Compiler) Check(list []Expression) (Uses, field.ErrorList) {
-	composited, err := cel.NewCompositedCompiler(c.Environment)
-	if err != nil {
-		return Uses{}, field.ErrorList{field.InternalError(field.NewPath("spec"), err)}
-	}
-	var uses Uses
-	var errs field.ErrorList
-	for _, e := range list {
-		source := e.Accessor.GetExpression()
-		if strings.TrimSpace(source) == "" {
-			errs = append(errs, field.Required(e.At, "expression is not specified"))
-			continue
-		}
-		if err := c.compile(composited, e); err != nil {
-			errs = append(errs, field.Invalid(e.At, source, err.Error()))
-			continue
-		}
-		names, err := c.identifiers(source)
-		if err != nil {
-			errs = append(errs, field.InternalError(e.At, err))
-			continue
-		}
-		if slices.Contains(names, cel.AuthorizerVarName) {
-			errs = append(errs, field.Forbidden(e.At, "authorizer asks a live API server for permissions, which is not to be had here; apply this policy to the cluster itself"))
-		}
-		uses.Namespace = uses.Namespace || slices.Contains(names, cel.NamespaceVarName)
-	}
-	return uses, errs
+// Compiled is the expressions of one policy, compiled. It is safe for concurrent use.
+type Compiled struct {
+	// Results are in the order of the expressions that were compiled.
+	Results []cel.CompilationResult
+	// Uses is what the expressions look at.
+	Uses Uses
+
+	variables variables
 }
 
-func (c *Compiler) compile(composited *cel.CompositedCompiler, e Expression) error {
-	var result cel.CompilationResult
-	variable, isVariable := e.Accessor.(cel.NamedExpressionAccessor)
-	switch {
-	case isVariable:
-		result = composited.CompileAndStoreVariable(variable, e.Options, environment.StoredExpressions)
-	case e.Stateless:
-		result = c.stateless.CompileCELExpression(e.Accessor, e.Options, environment.StoredExpressions)
-	default:
-		result = composited.CompileCELExpression(e.Accessor, e.Options, environment.StoredExpressions)
-	}
-	if result.Error != nil {
-		return errors.New(result.Error.Detail)
-	}
-	return nil
-}
-
-// identifiers returns the names that source, a valid expression, refers to.
-func (c *Compiler) identifiers(source string) ([]string, error) {
-	env, err := c.Environment.Env(environment.StoredExpressions)
-	if err != nil {
-		return nil, err
-	}
-	parsed, issues := env.Parse(source)
-	if issues.Err() != nil {
-		return nil, issues.Err()
-	}
-	var names []string
-	celast.PreOrderVisit(parsed.NativeRep().Expr(), celast.NewExprVisitor(func(e celast.Expr) {
-		if e.Kind() == celast.IdentKind {
-			names = append(names, strings.TrimPrefix(e.AsIdent(), "."))
-		}
-	}))
-	return names, nil
+// Conditions returns an evaluator of some of the Results; a zero one keeps its place. It sees the variables.
+func (c *Compiled) Conditions(results []cel.CompilationResult) cel.ConditionEvaluator {
+	return &conditions{ConditionEvaluator: cel.NewCondition(results), compiled: c}
 }

@@ -8,14 +8,17 @@ import (
 	"strings"
 
 	v1 "k8s.io/api/admissionregistration/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/admission/plugin/policy/generic"
 
 	"github.com/gatefold/gatefold/sdk/config"
 
 	"github.com/gatefold/gatefold/policy"
 	"github.com/gatefold/gatefold/policy/internal/document"
+	"github.com/gatefold/gatefold/policy/internal/expression"
 	"github.com/gatefold/gatefold/policy/internal/match"
 	"github.com/gatefold/gatefold/policy/internal/params"
+	"github.com/gatefold/gatefold/policy/internal/typecheck"
 )
 
 const group = "admissionregistration.k8s.io"
@@ -32,8 +35,13 @@ type Set struct {
 	Notes []string
 	// Problems are the reasons to refuse the files.
 	Problems config.Problems
+	// Cluster is where Finish looks for params that are not in the files.
+	Cluster policy.Cluster
+	// Followed are the params that Finish has begun to follow; they are to be closed.
+	Followed []*params.Joined
 
-	docs []*document.Document
+	docs    []*document.Document
+	checker *typecheck.Checker // nil: not needed yet
 }
 
 // Read reads files, and picks the policies and bindings of the two kinds out of them.
@@ -95,7 +103,8 @@ func (s *Set) Bind(d *document.Document, binding generic.BindingAccessor) *match
 }
 
 // Finish adds the params, and returns the names of the policies that are bound, in their order; the others are
-// left out, as kube-apiserver does. The error is a config.Problems.
+// left out, as kube-apiserver does. The error is a config.Problems, or says that a cluster has no means to follow
+// its objects; nothing is then followed.
 func (s *Set) Finish() (inForce []string, err error) {
 	var kinds []v1.ParamKind
 	for _, h := range s.Hooks {
@@ -120,14 +129,58 @@ func (s *Set) Finish() (inForce []string, err error) {
 			continue
 		}
 		if kind := h.Policy.GetParamKind(); kind != nil {
-			h.ParamInformer, h.ParamScope = found[*kind], found[*kind].Scope
-			asked := slices.ContainsFunc(h.Bindings, func(b generic.BindingAccessor) bool { return b.GetParamRef() != nil })
-			if asked && found[*kind].Empty() {
-				s.Notes = append(s.Notes, fmt.Sprintf("%s:%d: %s '%s': there is no %s among these files for it to take params from",
-					d.File, d.Line, s.PolicyKind, name, params.Describe(*kind)))
+			if err := s.addParams(d, h, *kind, found[*kind]); err != nil {
+				s.Close()
+				return nil, err
 			}
 		}
 		inForce = append(inForce, name)
 	}
 	return inForce, nil
+}
+
+// addParams gives h, which d is, its params.
+func (s *Set) addParams(d *document.Document, h *match.Hook, kind v1.ParamKind, files *params.Fixed) error {
+	h.ParamInformer, h.ParamScope = files, files.Scope
+	if !slices.ContainsFunc(h.Bindings, func(b generic.BindingAccessor) bool { return b.GetParamRef() != nil }) {
+		return nil
+	}
+	if s.Cluster.Objects == nil {
+		if files.Empty() {
+			s.Notes = append(s.Notes, fmt.Sprintf("%s:%d: %s '%s': there is no %s among these files for it to take params from",
+				d.File, d.Line, s.PolicyKind, d.Object.GetName(), params.Describe(kind)))
+		}
+		return nil
+	}
+	joined, err := params.Join(files, schema.FromAPIVersionAndKind(kind.APIVersion, kind.Kind), s.Cluster)
+	if err != nil {
+		return fmt.Errorf("%s:%d: %s '%s': %w", d.File, d.Line, s.PolicyKind, d.Object.GetName(), err)
+	}
+	s.Followed = append(s.Followed, joined)
+	h.ParamInformer, h.ScopeNow = joined, joined.ScopeNow
+	return nil
+}
+
+// Close ends the following of params.
+func (s *Set) Close() {
+	for _, f := range s.Followed {
+		f.Close()
+	}
+	s.Followed = nil
+}
+
+// TypeCheck notes what is odd about the expressions of the policy in d, which compile, given what the policy is
+// about: see package typecheck.
+func (s *Set) TypeCheck(d *document.Document, list []expression.Expression, constraints *v1.MatchResources, paramKind *v1.ParamKind) {
+	if s.checker == nil {
+		s.checker = typecheck.NewChecker(s.docs)
+	}
+	for _, w := range s.checker.Check(list, constraints, paramKind) {
+		var kinds []string
+		for _, gvk := range w.Kinds {
+			apiVersion, kind := gvk.ToAPIVersionAndKind()
+			kinds = append(kinds, apiVersion+" "+kind)
+		}
+		s.Notes = append(s.Notes, d.Problem(w.At.String(), "cannot be right for %s: %s", strings.Join(kinds, ", "), w.Message).Error())
+	}
 }

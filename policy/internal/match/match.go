@@ -4,6 +4,7 @@ package match
 
 import (
 	"errors"
+	"fmt"
 
 	v1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -15,6 +16,8 @@ import (
 	"k8s.io/apiserver/pkg/admission/plugin/policy/matching"
 	"k8s.io/apiserver/pkg/admission/plugin/webhook/predicates/rules"
 	"k8s.io/client-go/informers"
+
+	"github.com/gatefold/gatefold/policy/internal/params"
 )
 
 // Hook is a policy of whatever kind with its bindings and params, as generic.PolicyHook is for one kind.
@@ -25,8 +28,14 @@ type Hook struct {
 	// ParamInformer and ParamScope are nil where the policy has no paramKind.
 	ParamInformer informers.GenericInformer
 	ParamScope    meta.RESTScope
+	// ScopeNow tells ParamScope where a cluster is asked for it; the error says that it cannot tell yet. Nil: it
+	// is ParamScope.
+	ScopeNow func() (meta.RESTScope, error)
 	// Namespaced: an expression reads namespaceObject.
 	Namespaced bool
+	// WholeNamespace is what an expression reads of namespaceObject that does not come with requests; empty where
+	// none does.
+	WholeNamespace string
 }
 
 // Matcher holds policies against one request. It is for one goroutine.
@@ -121,7 +130,13 @@ func (m *Matcher) Params(h *Hook, i int, about *Match) ([]runtime.Object, error)
 		}
 		return nil, m.otherVersion("binding", version)
 	}
-	found, err := generic.CollectParams(h.Policy.GetParamKind(), h.ParamInformer, h.ParamScope, binding.GetParamRef(),
+	scope := h.ParamScope
+	if h.ScopeNow != nil && binding.GetParamRef() != nil {
+		if scope, err = h.ScopeNow(); err != nil {
+			return nil, err
+		}
+	}
+	found, err := generic.CollectParams(h.Policy.GetParamKind(), h.ParamInformer, scope, binding.GetParamRef(),
 		m.request.GetNamespace(), nil, nil)
 	if err != nil || len(found) == 0 {
 		return nil, err
@@ -140,6 +155,9 @@ func (m *Matcher) NamespaceObject(h *Hook) (*corev1.Namespace, error) {
 		return nil, nil
 	case m.request.Namespace == nil && h.Namespaced:
 		return nil, unanswerable{errNoNamespace}
+	case h.WholeNamespace != "" && !m.request.WholeNamespace:
+		return nil, unanswerable{fmt.Errorf("an expression reads %s, which does not come with a request; "+
+			"start the service with a cluster, so that it knows whole namespaces", h.WholeNamespace)}
 	default:
 		return m.request.Namespace, nil
 	}
@@ -149,9 +167,12 @@ func (m *Matcher) NamespaceObject(h *Hook) (*corev1.Namespace, error) {
 // something that only the cluster has.
 type unanswerable struct{ error }
 
+// NotKnown marks err as one that says nothing about the object or the policy.
+func NotKnown(err error) error { return unanswerable{err} }
+
 // Unanswerable tells whether err, the last that came of m, says nothing about the object or the policy: the
 // answer would need something that only the cluster has.
 func (m *Matcher) Unanswerable(err error) bool {
 	var own unanswerable
-	return errors.As(err, &own) || m.namespaces.takeMissing()
+	return errors.As(err, &own) || errors.Is(err, params.ErrUnavailable) || m.namespaces.takeMissing()
 }

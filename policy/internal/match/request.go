@@ -1,6 +1,8 @@
 package match
 
 import (
+	"cmp"
+
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -33,6 +35,8 @@ type Request struct {
 	// Convertible are further versions in which Resource is served, and to which the object can be converted by
 	// writing them into it. Nil: none are known.
 	Convertible []string
+	// WholeNamespace: Namespace is all that the cluster has, and not its name, labels and annotations only.
+	WholeNamespace bool
 }
 
 // NewRequest reads all of a request but its objects, which most requests do not need.
@@ -42,13 +46,14 @@ func NewRequest(r *sdk.Request, known policy.Namespaces) *Request {
 	if originalResource.Empty() {
 		original, originalResource = kind, resource // v1beta1 may leave them out
 	}
-	return &Request{
+	q := &Request{
 		Attributes: admission.NewAttributesRecord(nil, nil, original, r.GetNamespace(), r.GetName(), originalResource,
 			r.GetSubResource(), operation(r.GetOperation()), nil, r.GetDryRun(), userInfo(r.GetUserInfo())),
-		Kind:      kind,
-		Resource:  resource,
-		Namespace: namespaceOf(r, known),
+		Kind:     kind,
+		Resource: resource,
 	}
+	q.Namespace, q.WholeNamespace = namespaceOf(r, known)
+	return q
 }
 
 // Decode adds the objects.
@@ -171,17 +176,32 @@ func userInfo(u *admissionv1.UserInfo) user.Info {
 	return info
 }
 
-// namespaceOf returns the request's namespace; nil when it has none or it is not known.
-func namespaceOf(r *sdk.Request, known policy.Namespaces) *corev1.Namespace {
-	if n := r.GetNamespaceObject(); n != nil {
-		return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: n.GetName(), Labels: n.GetLabels(), Annotations: n.GetAnnotations()}}
+// namespaceOf returns the request's namespace, and whether it is the whole; nil when it has none or it is not
+// known. Labels and annotations that came with the request count for more than those that are known here: the
+// gate has matched by them. What else there is of a namespace only a view of the cluster has.
+func namespaceOf(r *sdk.Request, known policy.Namespaces) (namespace *corev1.Namespace, whole bool) {
+	sent := r.GetNamespaceObject()
+	if r.GetNamespace() == "" && sent == nil {
+		return nil, false
 	}
-	if r.GetNamespace() == "" || known == nil {
-		return nil
+	if known != nil {
+		// That it is not known may not matter: it depends on the policies.
+		if found, err := known.Get(cmp.Or(sent.GetName(), r.GetNamespace())); err == nil {
+			namespace = found
+		}
 	}
-	namespace, err := known.Get(r.GetNamespace())
-	if err != nil {
-		return nil // whether that matters depends on the policies
+	switch {
+	case sent == nil && namespace == nil:
+		return nil, false
+	case namespace == nil:
+		return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: sent.GetName(), Labels: sent.GetLabels(), Annotations: sent.GetAnnotations()}}, false
 	}
-	return namespace
+	own := *namespace // of which only what is changed below is not shared
+	if own.Status.Phase == "" {
+		own.Status.Phase = corev1.NamespaceActive // the default of kube-apiserver, for one in a file
+	}
+	if sent != nil {
+		own.Labels, own.Annotations = sent.GetLabels(), sent.GetAnnotations()
+	}
+	return &own, true
 }

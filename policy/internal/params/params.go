@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/gatefold/gatefold/sdk/cluster"
 	"github.com/gatefold/gatefold/sdk/config"
 
 	"github.com/gatefold/gatefold/policy/internal/document"
@@ -123,7 +124,7 @@ func paramsOf(kind v1.ParamKind, docs []*document.Document) (*Fixed, config.Prob
 		first[key] = d
 		problems = append(problems, checkParam(d, gvk)...)
 		own = append(own, d)
-		set.objects = append(set.objects, &param{d.Object})
+		set.objects = append(set.objects, &param{asServed(d.Object, gvk)})
 	}
 	slices.SortFunc(set.objects, func(a, b *param) int {
 		return cmp.Or(cmp.Compare(a.GetNamespace(), b.GetNamespace()), cmp.Compare(a.GetName(), b.GetName()))
@@ -146,15 +147,31 @@ func checkParam(d *document.Document, gvk schema.GroupVersionKind) config.Proble
 	return d.Decode(typed)
 }
 
-// clusterKinds are the built-in kinds without a namespace that a policy might take params from.
-var clusterKinds = []string{"ClusterRole", "ClusterRoleBinding", "IngressClass", "Namespace", "Node", "PersistentVolume", "PriorityClass", "RuntimeClass", "StorageClass"}
+// asServed returns an object of a built-in kind as kube-apiserver would give it out: quantities in their short
+// form, and null in a field that has to be there. Any other is returned as it is, and so is one with mistakes.
+func asServed(object *unstructured.Unstructured, gvk schema.GroupVersionKind) *unstructured.Unstructured {
+	typed, err := scheme.Scheme.New(gvk)
+	if err != nil {
+		return object
+	}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, typed); err != nil {
+		return object
+	}
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(typed)
+	if err != nil {
+		return object
+	}
+	served := &unstructured.Unstructured{Object: content}
+	served.SetGroupVersionKind(gvk)
+	return served
+}
 
 // scopeOf says whether params of a kind are namespaced. A cluster would know from discovery; here it is
 // what a CustomResourceDefinition in the files says, or else whether the objects have a namespace.
 func scopeOf(gvk schema.GroupVersionKind, own, all []*document.Document) (meta.RESTScope, config.Problems) {
-	scope, sure := meta.RESTScopeNamespace, slices.Contains(clusterKinds, gvk.Kind) && scheme.Scheme.Recognizes(gvk)
-	if sure {
-		scope = meta.RESTScopeRoot
+	scope, sure := cluster.BuiltInScope(gvk.GroupKind())
+	if !sure {
+		scope = meta.RESTScopeNamespace
 	}
 	for _, d := range all {
 		if d.Object.GetKind() != "CustomResourceDefinition" {
@@ -169,7 +186,7 @@ func scopeOf(gvk schema.GroupVersionKind, own, all []*document.Document) (meta.R
 			}
 		}
 	}
-	if !sure && len(own) > 0 && own[0].Object.GetNamespace() == "" && !scheme.Scheme.Recognizes(gvk) {
+	if !sure && len(own) > 0 && own[0].Object.GetNamespace() == "" {
 		scope = meta.RESTScopeRoot
 	}
 	var problems config.Problems

@@ -1,0 +1,85 @@
+package policy
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/cache"
+
+	"github.com/gatefold/gatefold/sdk/cluster"
+)
+
+// absentTTL is how long an object that is not there is not asked for again. kube-apiserver, which asks itself,
+// asks for every request; most namespaces may have no params, and never get any. One that is made meanwhile is
+// seen when the watch tells of it.
+const absentTTL = time.Second
+
+// maxAbsent is how many absent objects are remembered.
+const maxAbsent = 4096
+
+// getter asks a live cluster for single objects. It is safe for concurrent use.
+type getter struct {
+	cluster *cluster.Cluster
+	absent  *cache.LRUExpireCache
+
+	mu        sync.Mutex
+	resources map[schema.GroupVersionKind]schema.GroupVersionResource
+}
+
+func newGetter(c *cluster.Cluster) *getter {
+	return &getter{cluster: c, absent: cache.NewLRUExpireCache(maxAbsent), resources: map[schema.GroupVersionKind]schema.GroupVersionResource{}}
+}
+
+type objectKey struct {
+	kind            schema.GroupVersionKind
+	namespace, name string
+}
+
+func (g *getter) get(ctx context.Context, kind schema.GroupVersionKind, namespace, name string) (*unstructured.Unstructured, error) {
+	key := objectKey{kind, namespace, name}
+	if _, ok := g.absent.Get(key); ok {
+		return nil, apierrors.NewNotFound(schema.GroupResource{Group: kind.Group, Resource: kind.Kind}, name)
+	}
+	resource, err := g.resource(ctx, kind)
+	if err != nil {
+		return nil, err
+	}
+	object, err := g.cluster.Dynamic.Resource(resource).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		g.absent.Add(key, nil, absentTTL)
+	}
+	return object, err
+}
+
+// resource asks once where a kind is served.
+func (g *getter) resource(ctx context.Context, kind schema.GroupVersionKind) (schema.GroupVersionResource, error) {
+	g.mu.Lock()
+	resource, ok := g.resources[kind]
+	g.mu.Unlock()
+	if ok {
+		return resource, nil
+	}
+	served, err := g.cluster.Client.Discovery().ServerResourcesForGroupVersionWithContext(ctx, kind.GroupVersion().String())
+	if err != nil {
+		// Not %w: that the kind is not found must never be taken for an object that is not.
+		return resource, fmt.Errorf("asking what %s serves: %v", kind.GroupVersion(), err) //nolint:errorlint // see above
+	}
+	for _, r := range served.APIResources {
+		if r.Kind != kind.Kind || strings.Contains(r.Name, "/") {
+			continue
+		}
+		resource = kind.GroupVersion().WithResource(r.Name)
+		g.mu.Lock()
+		g.resources[kind] = resource
+		g.mu.Unlock()
+		return resource, nil
+	}
+	return resource, fmt.Errorf("%s is not served", kind)
+}
