@@ -49,13 +49,20 @@ func configuration(_ context.Context, root string, w *words) (any, error) {
 	}
 	for i, doc := range []config.Document{&gateway.Config{}, &mutatorsvc.Config{}, &validatorsvc.Config{}} {
 		// One item of each list that has defaults of its own.
-		if err := json.Unmarshal([]byte(`{"backends": [{}], "labels": {"rules": [{}]}}`), doc); err != nil {
+		if err := json.Unmarshal([]byte(`{"backends": [{}], "labels": {"rules": [{}]}, "quota": {"rules": [{}]}}`), doc); err != nil {
 			return nil, err
 		}
 		if mutator, ok := doc.(*mutatorsvc.Config); ok {
 			fill(reflect.ValueOf(&mutator.Identity).Elem())
 		}
 		doc.SetDefaults()
+		// What depends on the rest of the file is told by its comment.
+		switch doc := doc.(type) {
+		case *mutatorsvc.Config:
+			doc.Mutators = nil
+		case *validatorsvc.Config:
+			doc.Validators, doc.Quota.Rules[0].Noun = nil, ""
+		}
 		b.sections = nil
 		if err := b.add("", reflect.ValueOf(doc).Elem()); err != nil {
 			return nil, err
@@ -169,7 +176,7 @@ func (b *book) typeOf(path string, v reflect.Value) (word string, own bool, err 
 		return "string", false, nil
 	case reflect.Bool:
 		return "boolean", false, nil
-	case reflect.Int32, reflect.Int64:
+	case reflect.Int, reflect.Int32, reflect.Int64:
 		return "integer", false, nil
 	case reflect.Struct:
 		return link(path), true, b.add(path, v)
