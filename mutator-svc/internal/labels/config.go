@@ -82,7 +82,8 @@ type Match struct {
 	// object but a Namespace of such a name matches.
 	Namespaces []string `json:"namespaces,omitempty"`
 	// NamespaceSelector is about the labels of the object's namespace, or of the object itself if that
-	// is a Namespace. Other cluster-scoped objects always match, as in admissionregistration.k8s.io/v1.
+	// is a Namespace; where Immutable is set, those that it had before an update are enough. Other cluster-scoped
+	// objects always match, as in admissionregistration.k8s.io/v1.
 	NamespaceSelector *metav1.LabelSelector `json:"namespaceSelector,omitempty"`
 	// ObjectSelector is about the labels of the object, or of the object as it was before an update; one
 	// of them is enough, as in admissionregistration.k8s.io/v1.
