@@ -42,6 +42,9 @@ func (r *rule) freeze(ctx context.Context, s *subject) error {
 	if r.immutable == "" {
 		return nil
 	}
+	if isBinding(s.req.AdmissionRequest) {
+		return r.unbind(s)
+	}
 	a, places, err := r.at(ctx, s)
 	if a == nil || err != nil || a.excepted {
 		return err

@@ -76,7 +76,7 @@ func (r *rule) excepts(user *admissionv1.UserInfo) bool {
 // stamps tells whether r sets and removes keys in this request, beside keeping what is immutable.
 func (r *rule) stamps(req *admissionv1.AdmissionRequest) bool {
 	switch {
-	case req.GetSubResource() != "":
+	case req.GetSubResource() != "", isBinding(req):
 		return false
 	case req.GetOperation() == admissionv1.Operation_OPERATION_UPDATE:
 		return r.updates
