@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -90,11 +89,15 @@ func (a *application) remove(p *place, m *stringMap, keys *keySet, set []assignm
 	if keys.empty() || a.excepted {
 		return
 	}
-	for _, key := range slices.Sorted(maps.Keys(m.current())) {
-		isSet := slices.ContainsFunc(set, func(s assignment) bool { return s.key == key })
-		if keys.has(key) && !isSet && !p.keeps(m, key) {
-			a.change(p, m, key, "", false)
+	var removed []string
+	for key := range m.current() {
+		if keys.has(key) && !p.keeps(m, key) && !slices.ContainsFunc(set, func(s assignment) bool { return s.key == key }) {
+			removed = append(removed, key)
 		}
+	}
+	slices.Sort(removed) // for the order of the warnings
+	for _, key := range removed {
+		a.change(p, m, key, "", false)
 	}
 }
 
