@@ -65,9 +65,7 @@ func TestExpressionsStopWithTheirContext(t *testing.T) {
 
 func mutateWith(ctx context.Context, t *testing.T, rules []labels.Rule) (*sdk.Mutation, error) {
 	t.Helper()
-	cfg := labels.Config{Rules: rules}
-	cfg.SetDefaults()
-	mutator, err := labels.New(cfg)
+	mutator, err := newMutator(rules)
 	if err != nil {
 		t.Fatal(err)
 	}
