@@ -42,12 +42,17 @@ func (d *demonstration) run(ctx context.Context) error {
 		Requests:  d.Requests,
 	}
 	var tries []string
+	names := map[string]int{} // of the files; examples may share one
 	for _, o := range d.Examples {
 		result, err := d.example(ctx, reviewer, o)
 		if err != nil {
 			return err
 		}
-		try, err := d.try(o, result)
+		name := strings.ReplaceAll(o.Ref(), "/", "-")
+		if names[name]++; names[name] > 1 {
+			name = fmt.Sprintf("%s-%d", name, names[name])
+		}
+		try, err := d.try(name, result)
 		if err != nil {
 			return err
 		}
@@ -166,9 +171,9 @@ func (d *demonstration) waterfall(ctx context.Context, id trace.TraceID) error {
 	return nil
 }
 
-// try writes the review of an object to a file and returns the command that posts it; "" for objects
+// try writes the review of an object to a file of that name and returns the command that posts it; "" for objects
 // about which there is nothing to see.
-func (d *demonstration) try(o manifest.Object, result *review.Result) (string, error) {
+func (d *demonstration) try(name string, result *review.Result) (string, error) {
 	path, request := "/mutate", result.Mutated
 	switch {
 	case result.Verdict == review.Denied && result.Validated != nil:
@@ -180,7 +185,7 @@ func (d *demonstration) try(o manifest.Object, result *review.Result) (string, e
 	if err != nil {
 		return "", err
 	}
-	file := filepath.Join(d.doors.folder, strings.ReplaceAll(o.Ref(), "/", "-")+".json")
+	file := filepath.Join(d.doors.folder, name+".json")
 	if err := os.WriteFile(file, body, 0o600); err != nil {
 		return "", fmt.Errorf("writing a review to try: %w", err)
 	}

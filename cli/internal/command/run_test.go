@@ -37,6 +37,26 @@ func TestRunOnce(t *testing.T) {
 	}), stderr, code)
 }
 
+// TestRunFolder: examples of one name, or of none, have a file each.
+func TestRunFolder(t *testing.T) {
+	folder := t.TempDir()
+	reviews := filepath.Join(folder, "reviews.yaml")
+	text := strings.Repeat("apiVersion: imagepolicy.k8s.io/v1alpha1\nkind: ImageReview\nspec: {namespace: shop, containers: [{image: docker.io/N}]}\n---\n", 2)
+	if err := os.WriteFile(reviews, []byte(strings.Replace(text, "/N", "/first", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, stderr, code := execute(t, "", "run", "--config", "testdata/images.yaml", "-f", reviews, "--once", "--folder", folder, "--admin-address", "127.0.0.1:0")
+	if code != 0 {
+		t.Fatalf("exit code %d: %s", code, stderr)
+	}
+	for name, image := range map[string]string{"": "docker.io/first", "-2": "docker.io/N"} {
+		review, err := os.ReadFile(filepath.Join(folder, "imagereview.imagepolicy.k8s.io"+name+".json"))
+		if err != nil || !strings.Contains(string(review), image) {
+			t.Errorf("%v: %s, want the review of %s", err, review, image)
+		}
+	}
+}
+
 // TestRunServes does what the report invites to: it posts the reviews as the curl lines say, and then
 // stops the program as Ctrl-C does.
 func TestRunServes(t *testing.T) {

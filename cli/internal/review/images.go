@@ -20,6 +20,9 @@ func (r *Requests) imageReview(s *subject, gvk schema.GroupVersionKind, res reso
 	if s.Namespace() == "" {
 		s.root.Get("spec").Set("namespace", tree.NewString(namespace), "")
 	}
+	if s.root.Get("metadata") == nil { // the plugin always sends it, and objectSelectors tell one from the other
+		s.root.Set("metadata", &tree.Node{Kind: tree.Object}, "kind")
+	}
 	if r.Operation != admissionv1.Operation_OPERATION_CREATE {
 		s.notes = append(s.notes, fmt.Sprintf("%s: an ImageReview is always created, whatever is done to the pod", s.Source))
 	}

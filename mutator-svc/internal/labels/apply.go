@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -41,6 +40,9 @@ func (r *rule) at(ctx context.Context, s *subject) (*application, []*place, erro
 func (r *rule) freeze(ctx context.Context, s *subject) error {
 	if r.immutable == "" {
 		return nil
+	}
+	if isBinding(s.req.AdmissionRequest) {
+		return r.unbind(s)
 	}
 	a, places, err := r.at(ctx, s)
 	if a == nil || err != nil || a.excepted {
@@ -87,11 +89,15 @@ func (a *application) remove(p *place, m *stringMap, keys *keySet, set []assignm
 	if keys.empty() || a.excepted {
 		return
 	}
-	for _, key := range slices.Sorted(maps.Keys(m.current())) {
-		isSet := slices.ContainsFunc(set, func(s assignment) bool { return s.key == key })
-		if keys.has(key) && !isSet && !p.keeps(m, key) {
-			a.change(p, m, key, "", false)
+	var removed []string
+	for key := range m.current() {
+		if keys.has(key) && !p.keeps(m, key) && !slices.ContainsFunc(set, func(s assignment) bool { return s.key == key }) {
+			removed = append(removed, key)
 		}
+	}
+	slices.Sort(removed) // for the order of the warnings
+	for _, key := range removed {
+		a.change(p, m, key, "", false)
 	}
 }
 

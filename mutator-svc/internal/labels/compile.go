@@ -130,8 +130,14 @@ func (r *rule) compileMatch(in *Match, env environment, at *field.Path) field.Er
 			errs = append(errs, field.NotSupported(at.Child("operations").Index(i), operation, known))
 		}
 	}
+	if in.ResourceRules != nil && len(in.ResourceRules) == 0 {
+		errs = append(errs, field.Required(at.Child("resourceRules"), "the list is empty; name the resources, or leave it out for all"))
+	}
 	for i, allowed := range in.ResourceRules {
 		errs = append(errs, validateResourceRule(allowed, at.Child("resourceRules").Index(i))...)
+	}
+	if in.Namespaces != nil && len(in.Namespaces) == 0 {
+		errs = append(errs, field.Required(at.Child("namespaces"), "the list is empty; name the namespaces, or leave it out for all"))
 	}
 	for i, name := range in.Namespaces {
 		errs = append(errs, invalid(name, validation.IsDNS1123Label(name), at.Child("namespaces").Index(i))...)

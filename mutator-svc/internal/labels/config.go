@@ -4,8 +4,8 @@
 // The rules apply in the order in which they are written, and each sees what the ones before it made of
 // the object. They apply when an object is created or updated, to every kind that has metadata; never on
 // DELETE or CONNECT. An object that is being deleted is left alone, so that its finalizers can always go.
-// On subresources, some of which can change metadata (pods/status can), stamps that are immutable are
-// kept, and nothing else is done.
+// On subresources, some of which can change metadata (pods/status and pods/binding can), stamps that are immutable
+// are kept, and nothing else is done.
 package labels
 
 import (
@@ -65,7 +65,8 @@ type Rule struct {
 	// changes or removes it, or the update is denied. Its value is not computed again, and it does not matter
 	// where it came from; other rules leave it alone. A key that the object did not have is set as
 	// ever if the rule is for UPDATE; if it is not, the update cannot add the key either. It also holds for
-	// updates of subresources. Empty: an update is treated as a creation.
+	// updates of subresources, and for pods/binding, whose labels and annotations become the pod's: there the keys of
+	// Set have no place, whatever ObjectSelector and MatchConditions say. Empty: an update is treated as a creation.
 	Immutable string `json:"immutable,omitempty"`
 	// Except are those who may give the keys values of their own: for them WhenPresent is Keep, nothing is
 	// immutable, and nothing is removed.
@@ -82,7 +83,8 @@ type Match struct {
 	// object but a Namespace of such a name matches.
 	Namespaces []string `json:"namespaces,omitempty"`
 	// NamespaceSelector is about the labels of the object's namespace, or of the object itself if that
-	// is a Namespace. Other cluster-scoped objects always match, as in admissionregistration.k8s.io/v1.
+	// is a Namespace; where Immutable is set, those that it had before an update are enough. Other cluster-scoped
+	// objects always match, as in admissionregistration.k8s.io/v1.
 	NamespaceSelector *metav1.LabelSelector `json:"namespaceSelector,omitempty"`
 	// ObjectSelector is about the labels of the object, or of the object as it was before an update; one
 	// of them is enough, as in admissionregistration.k8s.io/v1.

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+
 	"github.com/gatefold/gatefold/mutator-svc/internal/labels"
 	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
 	"github.com/gatefold/gatefold/sdk"
@@ -27,6 +29,29 @@ func TestExpressionsShareABudget(t *testing.T) {
 	}
 }
 
+// An expression that fails has cost something, too: a condition that is false in the end must not make many dear
+// ones free.
+func TestFailuresCost(t *testing.T) {
+	list := "[" + strings.TrimSuffix(strings.Repeat("1,", 30), ",") + "]"
+	dear := []string{
+		"L.all(a, L.all(b, L.all(c, a + b + c > 0))) && [1][1] == 1",
+		"L.all(a, L.all(b, L.all(c, L.all(d, a > 0))))", // more than one may cost
+	}
+	var conditions []admissionregistrationv1.MatchCondition
+	for i := range 60 {
+		conditions = append(conditions, admissionregistrationv1.MatchCondition{
+			Name: fmt.Sprintf("c%d", i), Expression: strings.ReplaceAll(dear[i%len(dear)], "L", list),
+		})
+	}
+	conditions = append(conditions, admissionregistrationv1.MatchCondition{Name: "last", Expression: "false"})
+	_, err := mutateWith(t.Context(), t, []labels.Rule{{
+		Match: labels.Match{MatchConditions: conditions}, Set: labels.Set{Labels: map[string]string{"a": "b"}},
+	}})
+	if err == nil || !strings.Contains(err.Error(), "together exceed the cost limit of one request") {
+		t.Errorf("%v, want the limit exceeded", err)
+	}
+}
+
 // Whoever asks no longer waits for the answer: nobody goes on computing it.
 func TestExpressionsStopWithTheirContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
@@ -40,9 +65,7 @@ func TestExpressionsStopWithTheirContext(t *testing.T) {
 
 func mutateWith(ctx context.Context, t *testing.T, rules []labels.Rule) (*sdk.Mutation, error) {
 	t.Helper()
-	cfg := labels.Config{Rules: rules}
-	cfg.SetDefaults()
-	mutator, err := labels.New(cfg)
+	mutator, err := newMutator(rules)
 	if err != nil {
 		t.Fatal(err)
 	}

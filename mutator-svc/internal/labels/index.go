@@ -95,10 +95,12 @@ func (x *index) candidates(req *admissionv1.AdmissionRequest) []int {
 	if req.GetOperation() == admissionv1.Operation_OPERATION_UPDATE {
 		operation = x.updates
 	}
-	if req.GetSubResource() != "" {
+	group, resource := req.GetResource().GetGroup(), req.GetResource().GetResource()
+	if isBinding(req) {
+		operation, resource = x.subResources, "pods"
+	} else if req.GetSubResource() != "" {
 		operation = x.subResources
 	}
-	group, resource := req.GetResource().GetGroup(), req.GetResource().GetResource()
 	exact, anyGroup := x.resources[schema.GroupResource{Group: group, Resource: resource}], x.resources[schema.GroupResource{Group: "*", Resource: resource}]
 	anyResource, all := x.resources[schema.GroupResource{Group: group, Resource: "*"}], x.resources[schema.GroupResource{Group: "*", Resource: "*"}]
 	inNamespace := x.namespaces[namespaceOf(req)]

@@ -41,7 +41,7 @@ func (m *Mutator) Mutate(ctx context.Context, req *sdk.Request) (*sdk.Mutation, 
 		return nil, err
 	}
 	// What is immutable comes first: no rule, wherever it stands, is to work with what cannot stay.
-	if req.GetOperation() == admissionv1.Operation_OPERATION_UPDATE {
+	if req.GetOperation() == admissionv1.Operation_OPERATION_UPDATE || isBinding(req.AdmissionRequest) {
 		for _, i := range candidates {
 			if err := m.rules[i].freeze(ctx, s); err != nil {
 				return nil, fmt.Errorf("labels rule %q: %w", m.rules[i].name, err)
@@ -64,12 +64,12 @@ func (m *Mutator) Mutate(ctx context.Context, req *sdk.Request) (*sdk.Mutation, 
 	return mutation, nil
 }
 
-// applies tells whether the request could be changed. Of subresources only updates are: that is how metadata
-// changes there.
+// applies tells whether the request could be changed. Of subresources only updates are, and Bindings: that is how
+// metadata changes there.
 func applies(req *sdk.Request) bool {
 	switch req.GetOperation() {
 	case admissionv1.Operation_OPERATION_CREATE:
-		return req.GetSubResource() == "" && len(req.GetObject()) > 0
+		return (req.GetSubResource() == "" || isBinding(req.AdmissionRequest)) && len(req.GetObject()) > 0
 	case admissionv1.Operation_OPERATION_UPDATE:
 		return len(req.GetObject()) > 0
 	}

@@ -50,9 +50,7 @@ func TestCases(t *testing.T) {
 }
 
 func (tc testCase) run(t *testing.T) {
-	cfg := labels.Config{Rules: tc.Rules}
-	cfg.SetDefaults()
-	mutator, err := labels.New(cfg)
+	mutator, err := newMutator(tc.Rules)
 	if tc.Invalid != "" {
 		if err == nil || !strings.Contains(err.Error(), tc.Invalid) {
 			t.Errorf("New: %v\nwant an error with: %s", err, tc.Invalid)

@@ -14,14 +14,8 @@ import (
 
 // matches tells whether r, which the index left, applies to s as it stands.
 func (r *rule) matches(ctx context.Context, s *subject) (bool, error) {
-	if r.namespaceSelector != nil && namespaceOf(s.req.AdmissionRequest) != "" {
-		ns, err := s.namespace()
-		if err != nil {
-			return false, fmt.Errorf("namespaceSelector: %w", err)
-		}
-		if !r.namespaceSelector.Matches(labels.Set(ns.GetLabels())) {
-			return false, nil
-		}
+	if selected, err := r.selectsNamespace(s); err != nil || !selected {
+		return false, err
 	}
 	if r.objectSelector != nil && !r.objectSelector.Matches(labels.Set(s.object.labels.current())) &&
 		(s.old == nil || !r.objectSelector.Matches(labels.Set(s.old.Labels))) {
@@ -37,6 +31,23 @@ func (r *rule) matches(ctx context.Context, s *subject) (bool, error) {
 		return true, nil
 	}
 	return false, errors.Join(err, errBefore)
+}
+
+// selectsNamespace tells whether namespaceSelector does. A Namespace must not edit itself out of the rule either.
+func (r *rule) selectsNamespace(s *subject) (bool, error) {
+	namespaced := isNamespace(s.req.AdmissionRequest) || s.req.GetNamespace() != ""
+	if r.namespaceSelector == nil || !namespaced {
+		return true, nil
+	}
+	ns, err := s.namespace(asItIs)
+	if err != nil {
+		return false, fmt.Errorf("namespaceSelector: %w", err)
+	}
+	if r.namespaceSelector.Matches(labels.Set(ns.GetLabels())) {
+		return true, nil
+	}
+	return r.immutable != "" && isNamespace(s.req.AdmissionRequest) && s.old != nil &&
+		r.namespaceSelector.Matches(labels.Set(s.old.Labels)), nil
 }
 
 // holds tells whether all conditions do. One that is false decides, whatever the others are.
@@ -65,7 +76,7 @@ func (r *rule) excepts(user *admissionv1.UserInfo) bool {
 // stamps tells whether r sets and removes keys in this request, beside keeping what is immutable.
 func (r *rule) stamps(req *admissionv1.AdmissionRequest) bool {
 	switch {
-	case req.GetSubResource() != "":
+	case req.GetSubResource() != "", isBinding(req):
 		return false
 	case req.GetOperation() == admissionv1.Operation_OPERATION_UPDATE:
 		return r.updates

@@ -85,9 +85,12 @@ func (s *subject) change(p *place, m *stringMap, key, value string, present bool
 
 var errNamespaceUnknown = errors.New("the namespace's labels did not come with the request; give the gate a view of the cluster")
 
-// namespace returns the object's namespace; an empty one for a cluster-scoped object.
-func (s *subject) namespace() (*admissionv1.Namespace, error) {
+// namespace returns the object's namespace; an empty one for a cluster-scoped object. object says which of two
+// counts where the object is itself a Namespace.
+func (s *subject) namespace(object which) (*admissionv1.Namespace, error) {
 	switch {
+	case isNamespace(s.req.AdmissionRequest) && object == asItWas:
+		return &admissionv1.Namespace{Name: s.req.GetName(), Labels: s.old.Labels, Annotations: s.old.Annotations}, nil
 	case isNamespace(s.req.AdmissionRequest):
 		return &admissionv1.Namespace{
 			Name: s.req.GetName(), Labels: s.object.labels.current(), Annotations: s.object.annotations.current(),
@@ -120,7 +123,7 @@ func (s *subject) variables(references []string, object which) (map[string]any, 
 		case name == varObject:
 			variables[name], err = s.objectValue()
 		case name == varNamespace && isNamespace(s.req.AdmissionRequest):
-			variables[name], err = s.namespaceValue()
+			variables[name], err = s.namespaceValue(object)
 		case name == varUser, name == varRequest, name == varNamespace:
 			variables[name], err = s.constantValue(name)
 		}
@@ -141,7 +144,7 @@ func (s *subject) constantValue(name string) (value any, err error) {
 	case varRequest:
 		value = requestValue(s.req.AdmissionRequest)
 	case varNamespace:
-		value, err = s.namespaceValue()
+		value, err = s.namespaceValue(asItIs)
 	}
 	if s.constant == nil {
 		s.constant = map[string]any{}
@@ -199,8 +202,8 @@ func (s *subject) show(p *place) {
 	}
 }
 
-func (s *subject) namespaceValue() (any, error) {
-	ns, err := s.namespace()
+func (s *subject) namespaceValue(object which) (any, error) {
+	ns, err := s.namespace(object)
 	if err != nil {
 		return nil, err
 	}

@@ -40,24 +40,26 @@ func (e environment) compile(source string, want *cel.Type, advice string) (expr
 	return out, nil
 }
 
-// eval takes what it costs off the budget that all expressions of a request share. object says which object
-// the variable of that name is.
+var errBudget = fmt.Errorf("the rules' expressions together exceed the cost limit of one request (%d)", celconfig.RuntimeCELCostBudget)
+
+// eval takes what it costs, also where it fails, off the budget that all expressions of a request share. Once that
+// is spent, every expression fails. object says which object the variable of that name is.
 func (e *expression) eval(ctx context.Context, s *subject, object which) (ref.Val, error) {
+	if s.cost > celconfig.RuntimeCELCostBudget {
+		return nil, errBudget
+	}
 	variables, err := s.variables(e.references, object)
 	if err != nil {
 		return nil, err
 	}
 	result, details, err := e.program.ContextEval(ctx, variables)
-	if err != nil {
-		return nil, err
-	}
 	if cost := details.ActualCost(); cost != nil {
 		s.cost += *cost
 	}
-	if s.cost > celconfig.RuntimeCELCostBudget {
-		return nil, fmt.Errorf("the rules' expressions together exceed the cost limit of one request (%d)", celconfig.RuntimeCELCostBudget)
+	if err == nil && s.cost > celconfig.RuntimeCELCostBudget {
+		err = errBudget
 	}
-	return result, nil
+	return result, err
 }
 
 // problem puts what CEL says on one line; its own form draws the expression over three.
