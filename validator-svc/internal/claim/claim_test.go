@@ -45,7 +45,6 @@ func TestAsk(t *testing.T) {
 		time.AfterFunc(time.Second/2, func() { b.Show("b", "p") })
 		ask(question("a"), shown, time.Second/2)
 		ask(question("a"), shown, 0)
-		ask(question("b"), yes, 0)
 		b.Show("b", "elsewhere")
 		ask(question("a"), yes, 0)
 		ask(question("c"), claimed, time.Second)
@@ -74,13 +73,58 @@ func TestAsk(t *testing.T) {
 func TestDrop(t *testing.T) {
 	var b claim.Book
 	b.Ask(t.Context(), question("a"))
-	time.AfterFunc(time.Millisecond, func() { b.Drop("p", "a") })
+	time.AfterFunc(time.Millisecond, func() { b.Drop(question("a")) })
 	if !b.Ask(t.Context(), question("b")).Allowed {
 		t.Error("a claim that was given up counts")
 	}
 	b.Show("b", "p")
-	if b.Drop("p", "b"); len(b.Holders("p")) != 1 {
+	if b.Drop(question("b")); len(b.Holders("p")) != 1 {
 		t.Error("who is shown is gone with its claim")
+	}
+}
+
+// What goes and comes back at once keeps its place, though the watch is behind: it shows the holder as it was, and
+// then that it is gone, and then that it is back.
+func TestBackAtOnce(t *testing.T) {
+	for name, late := range map[string][]string{"deleted": {""}, "changed, then deleted": {"p", ""}, "moved": {"elsewhere"}} {
+		b := claim.Book{Wait: time.Nanosecond}
+		b.Show("a", "p")
+		if !b.Ask(t.Context(), question("a")).Allowed { // deleted meanwhile, and created again
+			t.Fatal("it stands in its own way")
+		}
+		for _, at := range late {
+			b.Show("a", at)
+			if b.Ask(t.Context(), question("b")).Allowed {
+				t.Errorf("%s: its place is given away before it is back", name)
+			}
+		}
+		b.Show("a", "p")
+		if diff := cmp.Diff([]string{"a"}, b.Holders("p")); diff != "" {
+			t.Errorf("holders (-want +got):\n%s", diff)
+		}
+		b.Show("a", "")
+		if !b.Ask(t.Context(), question("b")).Allowed {
+			t.Errorf("%s: it keeps its place when it is gone for good", name)
+		}
+	}
+}
+
+// Who gives up a claim takes it from nobody else who asked for the same holder.
+func TestDropOwn(t *testing.T) {
+	for name, order := range map[string][2]string{"the first": {"1", "2"}, "the second": {"2", "1"}} {
+		b := claim.Book{Wait: time.Nanosecond}
+		ask := func(by string) claim.Question {
+			q := question("a")
+			q.By = by
+			b.Ask(t.Context(), q)
+			return q
+		}
+		ask(order[0])
+		ask(order[1])
+		b.Drop(ask("1"))
+		if b.Ask(t.Context(), question("b")).Allowed {
+			t.Errorf("%s gives up what the other one was allowed", name)
+		}
 	}
 }
 
