@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -40,7 +41,8 @@ type liveObjects struct {
 // trouble is why the objects are not followed right now.
 type trouble struct {
 	err     error
-	refused bool // and what was listed before counts no more
+	since   time.Time // of this trouble or others before it, without a watch in between
+	refused bool      // and what was listed before counts no more
 }
 
 // resourceClient lists and watches the objects of a resource.
@@ -109,8 +111,50 @@ func (o *liveObjects) watch(ctx context.Context, options metav1.ListOptions) (ap
 	if err != nil {
 		return nil, o.failed(err)
 	}
-	o.trouble.Store(nil) // it took both rights to come here, or one that is both
+	// It took both rights to come here, or one that is both.
+	heal := func() { o.trouble.Store(nil) }
+	if o.trouble.Load() != nil && options.SendInitialEvents != nil && *options.SendInitialEvents {
+		return afterInitialEvents(w, heal), nil // what is known is what was before the trouble
+	}
+	heal()
 	return w, nil
+}
+
+// afterInitialEvents passes a watch on, and calls then when that what there is has been passed on.
+func afterInitialEvents(w apiwatch.Interface, then func()) apiwatch.Interface {
+	events := make(chan apiwatch.Event)
+	passed := apiwatch.NewProxyWatcher(events)
+	go func() { // until either side ends the watch
+		defer close(events)
+		defer w.Stop()
+		for {
+			select {
+			case <-passed.StopChan():
+				return
+			case event, ok := <-w.ResultChan():
+				if !ok {
+					return
+				}
+				select {
+				case <-passed.StopChan():
+					return
+				case events <- event:
+				}
+				if endsInitialEvents(event) {
+					then()
+				}
+			}
+		}
+	}()
+	return passed
+}
+
+func endsInitialEvents(event apiwatch.Event) bool {
+	if event.Type != apiwatch.Bookmark {
+		return false
+	}
+	o, err := meta.Accessor(event.Object)
+	return err == nil && o.GetAnnotations()[metav1.InitialEventsAnnotationKey] == "true"
 }
 
 // served returns the client for the kind.
@@ -203,10 +247,22 @@ func (o *liveObjects) failed(err error) error {
 		o.mu.Unlock()
 	}
 	refused := errors.Is(err, errUnserved) || apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) || apierrors.IsMethodNotSupported(err)
-	if before := o.trouble.Load(); refused || before == nil || !before.refused {
-		o.trouble.Store(&trouble{err, refused})
+	before, since := o.trouble.Load(), time.Now()
+	if before != nil {
+		since = before.since
+	}
+	if refused || before == nil || !before.refused {
+		o.trouble.Store(&trouble{err, since, refused})
 	}
 	return err
+}
+
+func (o *liveObjects) lost() (time.Time, error) {
+	t := o.trouble.Load()
+	if t == nil {
+		return time.Time{}, nil
+	}
+	return t.since, t.err
 }
 
 // unserved tells whether the apiserver said that it does not serve the kind.

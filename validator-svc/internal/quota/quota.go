@@ -117,7 +117,7 @@ func (q *question) room(r *rule) claim.Question {
 
 // ask asks for room.
 func (q *question) ask(ctx context.Context, r *rule, room claim.Question) (denial *admissionv1.Denial, err error) {
-	if err := r.objects.Ready(); err != nil {
+	if err := r.objects.Current(claim.DefaultLife); err != nil { // claims do not count for longer
 		return nil, status.Errorf(codes.Unavailable, "rule %s cannot be evaluated: %v", r.config.Name, err)
 	}
 	if room.Max, err = q.most(r); err != nil {

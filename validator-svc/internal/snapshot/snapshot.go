@@ -127,7 +127,7 @@ func (v *Validator) Validate(ctx context.Context, req *sdk.Request) (*sdk.Verdic
 	if !r.isDefault(now.Metadata.Annotations) || r.isDefault(before.Metadata.Annotations) && before.Driver == now.Driver {
 		return nil, nil
 	}
-	if err := r.classes.Ready(); err != nil {
+	if err := r.classes.Current(claim.DefaultLife); err != nil { // claims do not count for longer
 		return nil, status.Errorf(codes.Unavailable, "which classes are defaults cannot be said: %v", err)
 	}
 	name := now.Metadata.Name
