@@ -51,6 +51,7 @@ type place struct {
 // held is a claim.
 type held struct {
 	until  time.Time
+	uid    string
 	by     string
 	shared bool // others have asked as well
 }
@@ -79,6 +80,8 @@ type Answer struct {
 // Question is whether there is room for a holder.
 type Question struct {
 	Place, Holder string
+	// UID is the object's that the holder will be; empty if it is not known.
+	UID string
 	// By is the request that asks, for Drop.
 	By string
 	// Max is how many there may be.
@@ -87,9 +90,10 @@ type Question struct {
 	Only bool
 }
 
-// Show says where a holder is. An empty place: nowhere, any more. A claim ends when its holder is shown where it
-// was not before: that it is there still may be older than the claim.
-func (b *Book) Show(holder, at string) {
+// Show says where a holder is, as the object of that uid. An empty place: nowhere, any more. A claim ends when its
+// holder is shown where it was not before, unless as another object than it was made for: what is shown may be older
+// than the claim.
+func (b *Book) Show(holder, at, uid string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	before := b.where[holder]
@@ -109,7 +113,9 @@ func (b *Book) Show(holder, at string) {
 		b.where[holder] = at
 		p := b.place(at)
 		p.shown[holder] = struct{}{}
-		delete(p.claims, holder)
+		if c := p.claims[holder]; c.uid == uid || c.uid == "" || uid == "" {
+			delete(p.claims, holder)
+		}
 	}
 	b.wake()
 }
@@ -183,7 +189,7 @@ func (b *Book) ask(q Question) (Answer, <-chan struct{}) {
 // claim claims the place of an answer to q that allows. The caller holds the lock.
 func (b *Book) claim(q Question, now time.Time) {
 	p := b.place(q.Place)
-	c := held{until: now.Add(orDefault(b.Life, DefaultLife)), by: q.By}
+	c := held{until: now.Add(orDefault(b.Life, DefaultLife)), uid: q.UID, by: q.By}
 	if before, there := p.claims[q.Holder]; there && now.Before(before.until) {
 		c.shared = before.shared || before.by != q.By
 	}

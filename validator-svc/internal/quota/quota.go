@@ -112,7 +112,10 @@ func (q *question) room(r *rule) claim.Question {
 	if q.object.GetName() == "" { // it comes under a name of its own
 		holder = "request " + q.req.GetUid()
 	}
-	return claim.Question{Place: r.place(q.namespaceName()), Holder: holder, By: q.req.GetUid(), Only: q.req.GetDryRun()}
+	return claim.Question{
+		Place: r.place(q.namespaceName()), Holder: holder, UID: string(q.object.GetUID()),
+		By: q.req.GetUid(), Only: q.req.GetDryRun(),
+	}
 }
 
 // ask asks for room.

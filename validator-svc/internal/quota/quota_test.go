@@ -186,7 +186,7 @@ func TestValidateConfig(t *testing.T) {
 		"{name: a, apiVersion: v1, kind: Pod, max: 1, scope: Node}": "Unsupported",
 		"{name: a, apiVersion: v1, kind: Pod, max: 1, scope: Cluster, maxAnnotation: a}":                                   "no annotations",
 		"{name: a, apiVersion: v1, kind: Pod, max: 1, scope: Cluster, namespaceSelector: {}}":                              "all are counted",
-		"{name: a, apiVersion: v1, kind: Namespace, max: 1, namespaceSelector: {}}":                                       "objectSelector",
+		"{name: a, apiVersion: v1, kind: Namespace, max: 1, namespaceSelector: {}}":                                        "objectSelector",
 		"{name: a, apiVersion: v1, kind: Namespace, max: 1, maxAnnotation: a}":                                             "in none",
 		"{name: a, apiVersion: v1, kind: Pod, max: 1, maxAnnotation: a b}":                                                 "maxAnnotation",
 		"{name: a, apiVersion: v1, kind: Pod, max: 1, objectSelector: {matchExpressions: [{key: a, operator: b}]}}":        "objectSelector",

@@ -71,6 +71,7 @@ type rule struct {
 type class struct {
 	Metadata struct {
 		Name        string            `json:"name"`
+		UID         string            `json:"uid"`
 		Annotations map[string]string `json:"annotations"`
 	} `json:"metadata"`
 	Driver string `json:"driver"`
@@ -134,7 +135,9 @@ func (v *Validator) Validate(ctx context.Context, req *sdk.Request) (*sdk.Verdic
 	if name == "" {
 		name = req.GetUid() // which the apiserver is to name; nobody else has this one
 	}
-	answer := r.drivers.Ask(ctx, claim.Question{Place: place(now.Driver), Holder: name, Max: 1, Only: req.GetDryRun()})
+	answer := r.drivers.Ask(ctx, claim.Question{
+		Place: place(now.Driver), Holder: name, UID: now.Metadata.UID, By: req.GetUid(), Max: 1, Only: req.GetDryRun(),
+	})
 	if answer.Allowed {
 		return nil, nil
 	}
@@ -173,7 +176,7 @@ func (r *rule) show(obj any) {
 		driver, _, _ := unstructured.NestedString(o.Object, "driver")
 		at = place(driver)
 	}
-	r.drivers.Show(o.GetName(), at)
+	r.drivers.Show(o.GetName(), at, string(o.GetUID()))
 }
 
 // place is where the default classes of a driver are counted. It is never empty, as the name of a driver may be.
@@ -185,6 +188,6 @@ func (r *rule) gone(obj any) {
 		obj = unknown.Obj
 	}
 	if o, err := meta.Accessor(obj); err == nil {
-		r.drivers.Show(o.GetName(), "")
+		r.drivers.Show(o.GetName(), "", "")
 	}
 }
