@@ -13,7 +13,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	apiwatch "k8s.io/apimachinery/pkg/watch"
@@ -118,43 +117,6 @@ func (o *liveObjects) watch(ctx context.Context, options metav1.ListOptions) (ap
 	}
 	heal()
 	return w, nil
-}
-
-// afterInitialEvents passes a watch on, and calls then when that what there is has been passed on.
-func afterInitialEvents(w apiwatch.Interface, then func()) apiwatch.Interface {
-	events := make(chan apiwatch.Event)
-	passed := apiwatch.NewProxyWatcher(events)
-	go func() { // until either side ends the watch
-		defer close(events)
-		defer w.Stop()
-		for {
-			select {
-			case <-passed.StopChan():
-				return
-			case event, ok := <-w.ResultChan():
-				if !ok {
-					return
-				}
-				select {
-				case <-passed.StopChan():
-					return
-				case events <- event:
-				}
-				if endsInitialEvents(event) {
-					then()
-				}
-			}
-		}
-	}()
-	return passed
-}
-
-func endsInitialEvents(event apiwatch.Event) bool {
-	if event.Type != apiwatch.Bookmark {
-		return false
-	}
-	o, err := meta.Accessor(event.Object)
-	return err == nil && o.GetAnnotations()[metav1.InitialEventsAnnotationKey] == "true"
 }
 
 // served returns the client for the kind.
@@ -304,53 +266,4 @@ func (o *liveObjects) Lister() cache.GenericLister {
 // resourceOf is for the error that an object is not found: as good a name as any.
 func resourceOf(kind schema.GroupVersionKind) schema.GroupResource {
 	return schema.GroupResource{Group: kind.Group, Resource: strings.ToLower(kind.Kind)}
-}
-
-// readyLister answers nothing as long as it is not known what there is.
-type readyLister struct {
-	ready func() error
-	cache.GenericLister
-}
-
-// List implements cache.GenericLister.
-func (l readyLister) List(selector labels.Selector) ([]runtime.Object, error) {
-	if err := l.ready(); err != nil {
-		return nil, err
-	}
-	return l.GenericLister.List(selector)
-}
-
-// Get implements cache.GenericLister.
-func (l readyLister) Get(name string) (runtime.Object, error) {
-	if err := l.ready(); err != nil {
-		return nil, err
-	}
-	return l.GenericLister.Get(name)
-}
-
-// ByNamespace implements cache.GenericLister.
-func (l readyLister) ByNamespace(namespace string) cache.GenericNamespaceLister {
-	return readyNamespaceLister{l.ready, l.GenericLister.ByNamespace(namespace)}
-}
-
-// readyNamespaceLister is readyLister for one namespace.
-type readyNamespaceLister struct {
-	ready func() error
-	cache.GenericNamespaceLister
-}
-
-// List implements cache.GenericNamespaceLister.
-func (l readyNamespaceLister) List(selector labels.Selector) ([]runtime.Object, error) {
-	if err := l.ready(); err != nil {
-		return nil, err
-	}
-	return l.GenericNamespaceLister.List(selector)
-}
-
-// Get implements cache.GenericNamespaceLister.
-func (l readyNamespaceLister) Get(name string) (runtime.Object, error) {
-	if err := l.ready(); err != nil {
-		return nil, err
-	}
-	return l.GenericNamespaceLister.Get(name)
 }
