@@ -86,6 +86,10 @@ func (c *Config) configured() (names []string) {
 // serves tells whether the validator of this name is among those to serve.
 func (c *Config) serves(name string) bool { return slices.Contains(c.Validators, name) }
 
+// Remembers tells whether what is answered depends on what was asked before: quota and snapshot count what they
+// have allowed a moment ago.
+func (c *Config) Remembers() bool { return c.serves(Quota) || c.serves(Snapshot) }
+
 // ResolvePaths replaces every path p by resolve(p).
 func (c *Config) ResolvePaths(resolve func(p string) string) {
 	c.Listen.ResolvePaths(resolve)

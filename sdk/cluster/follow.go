@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -36,6 +37,8 @@ type objectSource interface {
 	Lister() cache.GenericLister
 	Scope() (meta.RESTScope, error)
 	ready() error
+	// lost says since when, and why, changes are not heard of; nil: they are.
+	lost() (since time.Time, err error)
 }
 
 // Follow returns the objects of a kind, served in the version that kind names; of a fixed cluster those in
@@ -78,7 +81,7 @@ func (o *Objects) Scope() (meta.RESTScope, error) { return o.source.Scope() }
 // Ready returns nil once all objects were listed and every handler of Notify has seen them; until then what
 // is in the way, as that the apiserver refuses to list them. It has an error again when the apiserver does
 // not serve the kind any more, or takes the right away. Nothing is said by an apiserver that cannot be
-// reached: what was listed is then what is known.
+// reached: what was listed is then what is known. See Current.
 func (o *Objects) Ready() error {
 	if err := o.source.ready(); err != nil {
 		return err
@@ -92,6 +95,19 @@ func (o *Objects) Ready() error {
 		if !r.HasSynced() {
 			return errors.New("not yet all seen since they were listed")
 		}
+	}
+	return nil
+}
+
+// Current is Ready for those who may not decide by what was true some time ago: it has an error also when changes
+// have not been heard of for longer than patience, because the apiserver cannot be reached.
+func (o *Objects) Current(patience time.Duration) error {
+	if err := o.Ready(); err != nil {
+		return err
+	}
+	if since, err := o.source.lost(); err != nil && time.Since(since) > patience {
+		// Not %w: see liveObjects.ready.
+		return fmt.Errorf("changes have not been heard of for %s: %v", time.Since(since).Round(time.Second), err) //nolint:errorlint // see above
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package cluster
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -92,6 +93,7 @@ func metadataOf(o *unstructured.Unstructured) *metav1.PartialObjectMetadata {
 }
 
 func (o *fixedObjects) ready() error                   { return nil }
+func (o *fixedObjects) lost() (time.Time, error)       { return time.Time{}, nil }
 func (o *fixedObjects) Scope() (meta.RESTScope, error) { return o.scope, nil }
 
 func (o *fixedObjects) Lister() cache.GenericLister {

@@ -7,12 +7,12 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	apiwatch "k8s.io/apimachinery/pkg/watch"
@@ -40,7 +40,8 @@ type liveObjects struct {
 // trouble is why the objects are not followed right now.
 type trouble struct {
 	err     error
-	refused bool // and what was listed before counts no more
+	since   time.Time // of this trouble or others before it, without a watch in between
+	refused bool      // and what was listed before counts no more
 }
 
 // resourceClient lists and watches the objects of a resource.
@@ -109,7 +110,12 @@ func (o *liveObjects) watch(ctx context.Context, options metav1.ListOptions) (ap
 	if err != nil {
 		return nil, o.failed(err)
 	}
-	o.trouble.Store(nil) // it took both rights to come here, or one that is both
+	// It took both rights to come here, or one that is both.
+	heal := func() { o.trouble.Store(nil) }
+	if o.trouble.Load() != nil && options.SendInitialEvents != nil && *options.SendInitialEvents {
+		return afterInitialEvents(w, heal), nil // what is known is what was before the trouble
+	}
+	heal()
 	return w, nil
 }
 
@@ -203,10 +209,22 @@ func (o *liveObjects) failed(err error) error {
 		o.mu.Unlock()
 	}
 	refused := errors.Is(err, errUnserved) || apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) || apierrors.IsMethodNotSupported(err)
-	if before := o.trouble.Load(); refused || before == nil || !before.refused {
-		o.trouble.Store(&trouble{err, refused})
+	before, since := o.trouble.Load(), time.Now()
+	if before != nil {
+		since = before.since
+	}
+	if refused || before == nil || !before.refused {
+		o.trouble.Store(&trouble{err, since, refused})
 	}
 	return err
+}
+
+func (o *liveObjects) lost() (time.Time, error) {
+	t := o.trouble.Load()
+	if t == nil {
+		return time.Time{}, nil
+	}
+	return t.since, t.err
 }
 
 // unserved tells whether the apiserver said that it does not serve the kind.
@@ -248,53 +266,4 @@ func (o *liveObjects) Lister() cache.GenericLister {
 // resourceOf is for the error that an object is not found: as good a name as any.
 func resourceOf(kind schema.GroupVersionKind) schema.GroupResource {
 	return schema.GroupResource{Group: kind.Group, Resource: strings.ToLower(kind.Kind)}
-}
-
-// readyLister answers nothing as long as it is not known what there is.
-type readyLister struct {
-	ready func() error
-	cache.GenericLister
-}
-
-// List implements cache.GenericLister.
-func (l readyLister) List(selector labels.Selector) ([]runtime.Object, error) {
-	if err := l.ready(); err != nil {
-		return nil, err
-	}
-	return l.GenericLister.List(selector)
-}
-
-// Get implements cache.GenericLister.
-func (l readyLister) Get(name string) (runtime.Object, error) {
-	if err := l.ready(); err != nil {
-		return nil, err
-	}
-	return l.GenericLister.Get(name)
-}
-
-// ByNamespace implements cache.GenericLister.
-func (l readyLister) ByNamespace(namespace string) cache.GenericNamespaceLister {
-	return readyNamespaceLister{l.ready, l.GenericLister.ByNamespace(namespace)}
-}
-
-// readyNamespaceLister is readyLister for one namespace.
-type readyNamespaceLister struct {
-	ready func() error
-	cache.GenericNamespaceLister
-}
-
-// List implements cache.GenericNamespaceLister.
-func (l readyNamespaceLister) List(selector labels.Selector) ([]runtime.Object, error) {
-	if err := l.ready(); err != nil {
-		return nil, err
-	}
-	return l.GenericNamespaceLister.List(selector)
-}
-
-// Get implements cache.GenericNamespaceLister.
-func (l readyNamespaceLister) Get(name string) (runtime.Object, error) {
-	if err := l.ready(); err != nil {
-		return nil, err
-	}
-	return l.GenericNamespaceLister.Get(name)
 }

@@ -26,6 +26,8 @@ func TestLimits(t *testing.T) {
 	t.Run("of two default classes at once one is refused", func(t *testing.T) { testClassesAtOnce(t, w) })
 	t.Run("there is one load balancer in a namespace", func(t *testing.T) { testLoadBalancers(t, w) })
 	t.Run("one process never lets too many in", func(t *testing.T) { testManyAtOnce(t, w) })
+	t.Run("nor by names that come and go", func(t *testing.T) { testComeAndGo(t, w) })
+	t.Run("there are so many namespaces of a kind", func(t *testing.T) { testTenants(t, w) })
 	t.Run("two processes together may", func(t *testing.T) { testTwoProcesses(t, w) })
 }
 
@@ -54,7 +56,7 @@ func newLimitsWorld(t *testing.T) *world {
 		g := w.startGateFrom(t, "limits-gateway.yaml", apiserver, map[string]any{"Validator": v.address})
 		w.gates[replica] = g
 		// Which of two processes is asked would be up to the gate; here it is up to the object.
-		w.registerLimits(t, replica+".counts.e2e.test", g, &metav1.LabelSelector{MatchLabels: map[string]string{"replica": replica}}, "", "configmaps", "services")
+		w.registerLimits(t, replica+".counts.e2e.test", g, &metav1.LabelSelector{MatchLabels: map[string]string{"replica": replica}}, "", "configmaps", "services", "namespaces")
 	}
 	w.registerLimits(t, "snapshots.e2e.test", w.gates["a"], nil, "snapshot.storage.k8s.io", "*")
 	w.registerLimits(t, "groups.e2e.test", w.gates["a"], nil, "groupsnapshot.storage.k8s.io", "*")

@@ -93,6 +93,56 @@ func testManyAtOnce(t *testing.T, w *world) {
 	}
 }
 
+// testComeAndGo deletes and creates objects of few names at once, so that what the watch shows is always behind.
+func testComeAndGo(t *testing.T, w *world) {
+	const most, names, rounds = 3, 6, 40
+	ns := w.countedNamespace(t, most)
+	c := w.client(t, nil).CoreV1().ConfigMaps(ns)
+	var all sync.WaitGroup
+	for i := range names {
+		all.Go(func() {
+			for range rounds {
+				// One that is being refused waits for others.
+				if _, err := c.Create(t.Context(), countedMap(fmt.Sprint("m-", i), "a"), metav1.CreateOptions{}); err != nil {
+					if !strings.Contains(err.Error(), "rule maps: namespace "+ns+" has ") {
+						t.Error(err)
+					}
+					continue
+				}
+				if n := len(must(c.List(t.Context(), metav1.ListOptions{}))(t).Items); n > most {
+					t.Errorf("%d at once, want at most %d", n, most)
+				}
+				if err := c.Delete(t.Context(), fmt.Sprint("m-", i), metav1.DeleteOptions{}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// testTenants limits namespaces, about which kube-apiserver asks as if they were in themselves.
+func testTenants(t *testing.T, w *world) {
+	c := w.client(t, nil).CoreV1().Namespaces()
+	tenant := func(name string) *corev1.Namespace {
+		return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"tenant": "true", "replica": "a"}}}
+	}
+	for _, name := range []string{"tenant-1", "tenant-2"} {
+		must(c.Create(t.Context(), tenant(name), metav1.CreateOptions{}))(t)
+	}
+	const full = "rule tenants: the cluster has 2 of at most 2 tenants"
+	_, err := c.Create(t.Context(), tenant("tenant-3"), metav1.CreateOptions{})
+	denied(t, err, "quota", full+"; delete one or ask for more")
+	other := tenant("other")
+	other.Labels["tenant"] = "false"
+	must(c.Create(t.Context(), other, metav1.CreateOptions{}))(t)
+	_, err = c.Update(t.Context(), tenant("other"), metav1.UpdateOptions{})
+	denied(t, err, "quota", full+"; delete one or ask for more")
+	changed := tenant("tenant-1")
+	changed.Labels["any"] = "thing"
+	must(c.Update(t.Context(), changed, metav1.UpdateOptions{}))(t)
+}
+
 // What is documented to remain: each process counts what it has allowed, and sees what the others have a moment
 // later. Together they let in at most as often as many as they are.
 func testTwoProcesses(t *testing.T, w *world) {

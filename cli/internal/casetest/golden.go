@@ -1,8 +1,11 @@
 package casetest
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/gatefold/gatefold/cli/internal/tree"
 	"github.com/gatefold/gatefold/sdk/config"
@@ -60,13 +63,43 @@ func (g *golden) compare(got *tree.Node, update bool) (failures []Failure, writt
 		g.written = true // it holds for the other cases
 		return nil, false, nil
 	}
-	text, err := got.YAML()
-	if err != nil {
+	if err := g.write(got); err != nil {
 		return nil, false, err
-	}
-	if err := os.WriteFile(g.file, []byte(text), 0o644); err != nil {
-		return nil, false, fmt.Errorf("writing a golden file: %w", err)
 	}
 	g.want, g.written = got, true
 	return nil, true, nil
+}
+
+// unwritten is the error of a golden file that cannot be written.
+type unwritten struct{ error }
+
+// write writes an object to the file, as what its name says that it is.
+func (g *golden) write(o *tree.Node) error {
+	text, err := o.YAML()
+	if filepath.Ext(g.file) == ".json" {
+		var b bytes.Buffer
+		err = json.Indent(&b, o.JSON(), "", "  ")
+		text = b.String() + "\n"
+	}
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", g.file, err)
+	}
+	if err := os.MkdirAll(filepath.Dir(g.file), 0o755); err != nil {
+		return unwritten{err}
+	}
+	if err := os.WriteFile(g.file, []byte(text), 0o644); err != nil {
+		return unwritten{err}
+	}
+	return nil
+}
+
+// reads tells whether a file is what the case requests: then its object is not to change, and writing what comes
+// out would change the request.
+func (c *Case) reads(file string) bool {
+	for _, s := range []*Source{c.Object, c.OldObject} {
+		if s != nil && file != "" && s.Path == file {
+			return true
+		}
+	}
+	return false
 }

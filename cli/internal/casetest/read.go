@@ -183,10 +183,32 @@ func parseDocument(file string, data []byte) (*document, config.Problems) {
 		return nil, config.Problems{{File: file, Line: e.Line, Message: e.Message}}
 	}
 	d := &document{Test: test, file: file, root: n}
-	if problems := d.outOfPlace(); len(problems) > 0 {
+	if problems := append(d.outOfPlace(), d.unsaid()...); len(problems) > 0 {
 		return nil, problems
 	}
 	return d, nil
+}
+
+// unsaid says what looks as if it asked for something and does not, such as warnings of which all are commented
+// out: a case would pass that shows less than it seems to.
+func (d *document) unsaid() config.Problems {
+	var problems config.Problems
+	for i := range d.Cases {
+		expect := d.at("cases", i, "expect")
+		if expect == nil {
+			continue
+		}
+		for _, m := range expect.Members {
+			path := []any{"cases", i, "expect", m.Name}
+			switch empty := m.Value.Kind == tree.String && m.Value.Text == ""; {
+			case m.Value.Kind == tree.Literal && m.Value.Text == "null":
+				problems = append(problems, d.problem("nothing is here, so that it is not looked at; write what is expected ([] for none in a list), or remove it", path...))
+			case m.Name == "code" && m.Value.Text == "0", empty && m.Name != "error":
+				problems = append(problems, d.problem("it would not be looked at; write what is expected, or remove it", path...))
+			}
+		}
+	}
+	return problems
 }
 
 // outOfPlace says what of the services' documents only a process of its own can use.

@@ -42,6 +42,11 @@ func (d *document) question(i int, mapper *resource.Mapper) (q *review.Question,
 	if c.Object == nil {
 		about = "oldObject"
 	}
+	if c.Object != nil && c.OldObject != nil {
+		if problem := d.another(i, objects["object"], objects["oldObject"]); problem != nil {
+			return nil, "", config.Problems{*problem}
+		}
+	}
 	q = &review.Question{Object: objects[about]}
 	gvk, res, err := mapper.OfObject(q.Object.Root)
 	if err == nil {
@@ -70,6 +75,21 @@ func (d *document) question(i int, mapper *resource.Mapper) (q *review.Question,
 		q.Request.Object = q.Root.JSON()
 	}
 	return q, note, nil
+}
+
+// another says in what the old object of an update is another one than the new.
+func (d *document) another(i int, object, old manifest.Object) *config.Problem {
+	for _, is := range []struct{ what, now, before string }{
+		{"kind", object.APIVersion() + " " + object.Kind(), old.APIVersion() + " " + old.Kind()},
+		{"name", object.Name(), old.Name()},
+		{"namespace", cmp.Or(d.Cases[i].Namespace, object.Namespace(), defaultNamespace), cmp.Or(old.Namespace(), d.Cases[i].Namespace, object.Namespace(), defaultNamespace)},
+	} {
+		if is.now != is.before {
+			p := d.problem(fmt.Sprintf("its %s is %q, that of the object is %q; an update does not change it", is.what, is.before, is.now), "cases", i, "oldObject")
+			return &p
+		}
+	}
+	return nil
 }
 
 // namespaceOf is the namespace of the request about an object.

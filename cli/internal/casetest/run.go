@@ -119,6 +119,7 @@ func (r *runner) prepare(d *document) (tries []*try, problems config.Problems) {
 	policies, problems := d.all(d.Policies, "policies")
 	objects, bad := d.all(d.Objects, "objects")
 	problems = append(problems, bad...)
+	alone := d.remembers()
 	for i := range d.Cases {
 		c := &d.Cases[i]
 		if r.options.Run != nil && !r.options.Run.MatchString(d.file+"/"+c.Name) {
@@ -134,8 +135,12 @@ func (r *runner) prepare(d *document) (tries []*try, problems config.Problems) {
 		r.note(note)
 		g, bad := r.goldens.of(d, i, r.options.Update)
 		problems = append(problems, bad...)
+		t := newTarget(d, put(policies, own), state)
+		if alone {
+			t.key += fmt.Sprintf("%s:%d", d.file, d.line("cases", i))
+		}
 		tries = append(tries, &try{
-			doc: d, index: i, question: q, golden: g, target: newTarget(d, put(policies, own), state),
+			doc: d, index: i, question: q, golden: g, target: t,
 			result: &Result{File: d.file, Line: d.line("cases", i), Name: c.Name, Status: Broken},
 		})
 	}
@@ -243,7 +248,11 @@ func (r *runner) try(ctx context.Context, reviewer *review.Reviewer, t *try) err
 		return err
 	}
 	if t.golden != nil && came.Verdict == review.Allowed {
-		more, written, err := t.golden.compare(came.Final, r.options.Update)
+		more, written, err := t.golden.compare(came.Final, r.options.Update && !t.doc.Cases[t.index].reads(t.golden.file))
+		if p, is := errors.AsType[unwritten](err); is {
+			r.broken([]*try{t}, config.Problems{t.doc.problem(p.Error(), "cases", t.index, "expect", "object")})
+			return nil
+		}
 		if err != nil {
 			return err
 		}

@@ -65,6 +65,18 @@ func newTarget(d *document, policies, objects []manifest.Object) *target {
 	return &target{key: string(hash.Sum(nil)), policies: policies, objects: objects, doc: d}
 }
 
+// remembers tells whether what is tested answers one case by what it was asked in another, so that each needs a
+// gate of its own.
+func (d *document) remembers() bool {
+	validator := d.Validator
+	if d.Config != "" {
+		if cfg, err := stack.Load(d.Config); err == nil { // or else no case will be run, and is told why
+			validator = cfg.Validator
+		}
+	}
+	return validator != nil && validator.Remembers()
+}
+
 // config returns the configuration of the gate and its services. It writes policies to dir; origins says where
 // they come from.
 func (t *target) config(dir string) (cfg *stack.Config, from origins, err error) {

@@ -26,6 +26,8 @@ func TestTest(t *testing.T) {
 		"run":               {tests + "/passing", failing, "--run", `passing/requests_test\.yaml/a .*scale|a webhook`},
 		"run-json":          {tests + "/passing/gate_test.json", "-o", "json", "--run", "/denied$"},
 		"run-junit":         {tests + "/passing", "-o", "junit", "--fail-only", "--run", "gate_test"},
+		"broken-unsaid":     {tests + "/broken/unsaid_test.yaml"},
+		"broken-another":    {tests + "/broken/another_test.yaml"},
 		"broken-empty":      {tests + "/broken/empty_test.yaml"},
 		"broken-fields":     {tests + "/broken/fields_test.yaml"},
 		"broken-files":      {tests + "/broken/files_test.yaml"},
@@ -139,6 +141,67 @@ spec:
 	stdout, stderr, code = execute(t, "", "test", "--update")
 	if code != 1 || stderr != "wrote web.yaml\n" || !strings.Contains(stdout, "PASS  a_test.yaml  writes") {
 		t.Errorf("the first of them writes it: exit code %d, stderr %q, %s", code, stderr, stdout)
+	}
+}
+
+const updatingOthers = `
+apiVersion: gatefold.dev/v1alpha1
+kind: Test
+mutator: {labels: {rules: [{set: {labels: {team: blue}}}]}}
+cases:
+- name: a file that cannot be written
+  object: &pod {apiVersion: v1, kind: Pod, metadata: {name: web}, spec: {priority: 1.0}}
+  expect: {allowed: true, object: dangling.yaml}
+- name: JSON, in a new folder
+  object: *pod
+  expect: {allowed: true, object: new/folder/web.json}
+- name: what is requested does not change
+  object: pod.yaml
+  expect: {allowed: true, object: pod.yaml}
+`
+
+// TestUpdateOthers: a file is written as what it is called, never over what is requested, and one that cannot be
+// written breaks its case alone.
+func TestUpdateOthers(t *testing.T) {
+	t.Chdir(t.TempDir())
+	const pod = "# as it was\napiVersion: v1\nkind: Pod\nmetadata: {name: web}\n"
+	for name, content := range map[string]string{"a_test.yaml": updatingOthers, "pod.yaml": pod} {
+		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink("nowhere/web.yaml", "dangling.yaml"); err != nil {
+		t.Fatal(err)
+	}
+	stdout, stderr, code := execute(t, "", "test", "--update")
+	want := `ERROR a_test.yaml  a file that cannot be written
+PASS  a_test.yaml  JSON, in a new folder
+FAIL  a_test.yaml  what is requested does not change
+`
+	if !strings.Contains(stderr, "a_test.yaml:8: cases[0].expect.object: ") || code != 2 {
+		t.Errorf("exit code %d, stderr %q", code, stderr)
+	}
+	if diff := cmp.Diff(want, stdout[:min(len(want), len(stdout))]); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	for name, want := range map[string]string{"pod.yaml": pod, "new/folder/web.json": `{
+  "apiVersion": "v1",
+  "kind": "Pod",
+  "metadata": {
+    "name": "web",
+    "labels": {
+      "team": "blue"
+    }
+  },
+  "spec": {
+    "priority": 1.0
+  }
+}
+`} {
+		got, err := os.ReadFile(name)
+		if diff := cmp.Diff(want, string(got)); err != nil || diff != "" {
+			t.Errorf("%s: %v (-want +got):\n%s", name, err, diff)
+		}
 	}
 }
 

@@ -41,10 +41,30 @@ type Book struct {
 	swept   time.Time
 }
 
-// place is who is shown there, and until when who else is claimed to be.
+// place is who is shown there, and who is claimed to be, shown or not: what is deleted and created again at once
+// is still shown for a moment, and then not.
 type place struct {
 	shown  map[string]struct{}
-	claims map[string]time.Time
+	claims map[string]held
+}
+
+// held is a claim.
+type held struct {
+	until  time.Time
+	uid    string
+	by     string
+	shared bool // others have asked as well
+}
+
+// claimed are those who are claimed to be there at a time, and not shown.
+func (p *place) claimed(now time.Time) []string {
+	var all []string
+	for holder, c := range p.claims {
+		if _, shown := p.shown[holder]; !shown && now.Before(c.until) {
+			all = append(all, holder)
+		}
+	}
+	return all
 }
 
 // Answer is what Ask finds.
@@ -60,17 +80,27 @@ type Answer struct {
 // Question is whether there is room for a holder.
 type Question struct {
 	Place, Holder string
+	// UID is the object's that the holder will be; empty if it is not known.
+	UID string
+	// By is the request that asks, for Drop.
+	By string
 	// Max is how many there may be.
 	Max int
 	// Only asks and claims nothing.
 	Only bool
 }
 
-// Show says where a holder is. An empty place: nowhere, any more.
-func (b *Book) Show(holder, at string) {
+// Show says where a holder is, as the object of that uid. An empty place: nowhere, any more. A claim ends when its
+// holder is shown where it was not before, unless as another object than it was made for: what is shown may be older
+// than the claim.
+func (b *Book) Show(holder, at, uid string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if before, ok := b.where[holder]; ok && before != at {
+	before := b.where[holder]
+	if before == at {
+		return
+	}
+	if before != "" {
 		delete(b.where, holder)
 		p := b.places[before]
 		delete(p.shown, holder)
@@ -83,7 +113,9 @@ func (b *Book) Show(holder, at string) {
 		b.where[holder] = at
 		p := b.place(at)
 		p.shown[holder] = struct{}{}
-		delete(p.claims, holder)
+		if c := p.claims[holder]; c.uid == uid || c.uid == "" || uid == "" {
+			delete(p.claims, holder)
+		}
 	}
 	b.wake()
 }
@@ -140,27 +172,42 @@ func (b *Book) ask(q Question) (Answer, <-chan struct{}) {
 	if _, there := p.shown[q.Holder]; there {
 		shown--
 	}
-	for holder, until := range p.claims {
-		if holder != q.Holder && now.Before(until) {
+	for _, holder := range p.claimed(now) {
+		if holder != q.Holder {
 			claimed++
 		}
 	}
 	answer := Answer{Others: shown + claimed}
 	answer.Allowed = answer.Others < q.Max
 	answer.Claimed = shown < q.Max && !answer.Allowed
-	if _, there := p.shown[q.Holder]; answer.Allowed && !there && !q.Only {
-		b.place(q.Place).claims[q.Holder] = now.Add(orDefault(b.Life, DefaultLife))
+	if answer.Allowed && !q.Only {
+		b.claim(q, now)
 	}
 	return answer, b.changed
 }
 
-// Drop gives up a claim: what was allowed here has been refused after all.
-func (b *Book) Drop(at, holder string) {
+// claim claims the place of an answer to q that allows. The caller holds the lock.
+func (b *Book) claim(q Question, now time.Time) {
+	p := b.place(q.Place)
+	c := held{until: now.Add(orDefault(b.Life, DefaultLife)), uid: q.UID, by: q.By}
+	if before, there := p.claims[q.Holder]; there && now.Before(before.until) {
+		c.shared = before.shared || before.by != q.By
+	}
+	p.claims[q.Holder] = c
+}
+
+// Drop gives up the claim that Ask made for q: it has been refused after all. One that another request asked for as
+// well stays.
+func (b *Book) Drop(q Question) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if p := b.places[at]; p != nil {
-		delete(p.claims, holder)
-		b.dropIfEmpty(at, p)
+	p := b.places[q.Place]
+	if p == nil {
+		return
+	}
+	if c, there := p.claims[q.Holder]; there && c.by == q.By && !c.shared {
+		delete(p.claims, q.Holder)
+		b.dropIfEmpty(q.Place, p)
 		b.wake()
 	}
 }
@@ -173,13 +220,7 @@ func (b *Book) Holders(at string) []string {
 	if p == nil {
 		return nil
 	}
-	all, now := slices.Sorted(maps.Keys(p.shown)), b.now()
-	for _, holder := range slices.Sorted(maps.Keys(p.claims)) {
-		if now.Before(p.claims[holder]) {
-			all = append(all, holder)
-		}
-	}
-	return all
+	return append(slices.Sorted(maps.Keys(p.shown)), slices.Sorted(slices.Values(p.claimed(b.now())))...)
 }
 
 // place returns the place of this name, which it makes if need be.
@@ -189,7 +230,7 @@ func (b *Book) place(name string) *place {
 	}
 	p := b.places[name]
 	if p == nil {
-		p = &place{shown: map[string]struct{}{}, claims: map[string]time.Time{}}
+		p = &place{shown: map[string]struct{}{}, claims: map[string]held{}}
 		b.places[name] = p
 	}
 	return p
@@ -208,8 +249,8 @@ func (b *Book) sweep(now time.Time) {
 	}
 	b.swept = now
 	for name, p := range b.places {
-		for holder, until := range p.claims {
-			if !now.Before(until) {
+		for holder, c := range p.claims {
+			if !now.Before(c.until) {
 				delete(p.claims, holder)
 			}
 		}

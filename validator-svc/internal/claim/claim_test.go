@@ -42,22 +42,21 @@ func TestAsk(t *testing.T) {
 		ask(question("b"), yes, 0)               // what only asks claims nothing
 		ask(question("b"), yes, 0)               // it is asked again, as kube-apiserver does
 		ask(question("a"), claimed, time.Second) // and b is not shown
-		time.AfterFunc(time.Second/2, func() { b.Show("b", "p") })
+		time.AfterFunc(time.Second/2, func() { b.Show("b", "p", "") })
 		ask(question("a"), shown, time.Second/2)
 		ask(question("a"), shown, 0)
-		ask(question("b"), yes, 0)
-		b.Show("b", "elsewhere")
+		b.Show("b", "elsewhere", "")
 		ask(question("a"), yes, 0)
 		ask(question("c"), claimed, time.Second)
 		time.Sleep(claim.DefaultLife - 1500*time.Millisecond) // nothing has come of a
 		ask(question("c"), yes, time.Second)
-		b.Show("c", "p")
-		b.Show("c", "")
-		b.Show("c", "")
+		b.Show("c", "p", "")
+		b.Show("c", "", "")
+		b.Show("c", "", "")
 		ask(question("d"), yes, 0)
 
 		// The claim of a place survives that the holder is shown where it was before.
-		b.Show("d", "elsewhere")
+		b.Show("d", "elsewhere", "")
 		ask(question("e"), claimed, time.Second)
 		if diff := cmp.Diff([]string{"d"}, b.Holders("p")); diff != "" {
 			t.Errorf("holders (-want +got):\n%s", diff)
@@ -74,13 +73,81 @@ func TestAsk(t *testing.T) {
 func TestDrop(t *testing.T) {
 	var b claim.Book
 	b.Ask(t.Context(), question("a"))
-	time.AfterFunc(time.Millisecond, func() { b.Drop("p", "a") })
+	time.AfterFunc(time.Millisecond, func() { b.Drop(question("a")) })
 	if !b.Ask(t.Context(), question("b")).Allowed {
 		t.Error("a claim that was given up counts")
 	}
-	b.Show("b", "p")
-	if b.Drop("p", "b"); len(b.Holders("p")) != 1 {
+	b.Show("b", "p", "")
+	if b.Drop(question("b")); len(b.Holders("p")) != 1 {
 		t.Error("who is shown is gone with its claim")
+	}
+}
+
+// What goes and comes back at once keeps its place, though the watch is behind: it shows the holder as it was, and
+// then that it is gone, and then that it is back.
+func TestBackAtOnce(t *testing.T) {
+	for name, late := range map[string][]string{"deleted": {""}, "changed, then deleted": {"p", ""}, "moved": {"elsewhere"}} {
+		b := claim.Book{Wait: time.Nanosecond}
+		b.Show("a", "p", "")
+		if !b.Ask(t.Context(), question("a")).Allowed { // deleted meanwhile, and created again
+			t.Fatal("it stands in its own way")
+		}
+		for _, at := range late {
+			b.Show("a", at, "")
+			if b.Ask(t.Context(), question("b")).Allowed {
+				t.Errorf("%s: its place is given away before it is back", name)
+			}
+		}
+		b.Show("a", "p", "")
+		if diff := cmp.Diff([]string{"a"}, b.Holders("p")); diff != "" {
+			t.Errorf("holders (-want +got):\n%s", diff)
+		}
+		b.Show("a", "", "")
+		if !b.Ask(t.Context(), question("b")).Allowed {
+			t.Errorf("%s: it keeps its place when it is gone for good", name)
+		}
+	}
+}
+
+// What is created, deleted and created again before the watch has shown any of it keeps its place.
+func TestTwiceAtOnce(t *testing.T) {
+	b := claim.Book{Wait: time.Nanosecond}
+	for _, uid := range []string{"1", "2"} {
+		q := question("a")
+		q.UID, q.By = uid, uid
+		if !b.Ask(t.Context(), q).Allowed {
+			t.Fatal("it stands in its own way")
+		}
+	}
+	for _, at := range []string{"p", ""} { // the first one comes and goes
+		b.Show("a", at, "1")
+		if b.Ask(t.Context(), question("b")).Allowed {
+			t.Errorf("shown at %q: its place is given away before it is back", at)
+		}
+	}
+	b.Show("a", "p", "2")
+	b.Show("a", "", "2")
+	if !b.Ask(t.Context(), question("b")).Allowed {
+		t.Error("it keeps its place when it is gone for good")
+	}
+}
+
+// Who gives up a claim takes it from nobody else who asked for the same holder.
+func TestDropOwn(t *testing.T) {
+	for name, order := range map[string][2]string{"the first": {"1", "2"}, "the second": {"2", "1"}} {
+		b := claim.Book{Wait: time.Nanosecond}
+		ask := func(by string) claim.Question {
+			q := question("a")
+			q.By = by
+			b.Ask(t.Context(), q)
+			return q
+		}
+		ask(order[0])
+		ask(order[1])
+		b.Drop(ask("1"))
+		if b.Ask(t.Context(), question("b")).Allowed {
+			t.Errorf("%s gives up what the other one was allowed", name)
+		}
 	}
 }
 
@@ -98,7 +165,7 @@ func TestNeverTooMany(t *testing.T) {
 			}
 			allowed.Add(1)
 			if rand.IntN(2) == 0 {
-				b.Show(holder, "p")
+				b.Show(holder, "p", "")
 			}
 		})
 	}
@@ -128,7 +195,7 @@ func TestForgets(t *testing.T) {
 func BenchmarkAsk(b *testing.B) {
 	var book claim.Book
 	for i := range 10_000 {
-		book.Show(fmt.Sprint("shop/", i), "shop")
+		book.Show(fmt.Sprint("shop/", i), "shop", "")
 	}
 	q := claim.Question{Place: "shop", Holder: "shop/new", Max: 10_001}
 	b.ReportAllocs()

@@ -21,6 +21,9 @@ const (
 	Cluster = "Cluster"
 )
 
+// namespaceKind is a kind whose objects are in no namespace, though requests for them say that they are.
+const namespaceKind = "Namespace"
+
 // Config configures the validator "quota". It needs a cluster to know, and the right to list and watch what its
 // rules are about, in all namespaces.
 type Config struct {
@@ -37,7 +40,7 @@ type Rule struct {
 	APIVersion string `json:"apiVersion"`
 	// Kind is what is counted, such as Service.
 	Kind string `json:"kind"`
-	// Scope is Namespace (the default) or Cluster.
+	// Scope is Namespace (the default) or Cluster. What is in no namespace is counted together either way.
 	Scope string `json:"scope,omitempty"`
 	// NamespaceSelector selects by its labels the namespaces in which there is a limit; with scope Namespace
 	// only. Default: all.
@@ -123,6 +126,14 @@ func compile(env environment, r Rule, at *field.Path) (*matcher, field.ErrorList
 		errs = append(errs, field.Invalid(at.Child("apiVersion"), r.APIVersion, "write it as VERSION or GROUP/VERSION"))
 	}
 	m := &matcher{kind: version.WithKind(r.Kind), metadataOnly: true}
+	if m.kind.GroupKind() == (schema.GroupKind{Kind: namespaceKind}) {
+		if r.NamespaceSelector != nil {
+			errs = append(errs, field.Forbidden(at.Child("namespaceSelector"), "a Namespace is in none; select by its labels with objectSelector"))
+		}
+		if r.MaxAnnotation != "" {
+			errs = append(errs, field.Forbidden(at.Child("maxAnnotation"), "a Namespace is in none that could have it"))
+		}
+	}
 	switch r.Scope {
 	case Namespace:
 	case Cluster:

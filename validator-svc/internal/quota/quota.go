@@ -26,7 +26,7 @@ func (s *Set) Validate(ctx context.Context, req *sdk.Request) (*sdk.Verdict, err
 	}
 	q := &question{req: req, namespaces: s.namespaces}
 	verdict := &sdk.Verdict{}
-	claimed := map[*rule]string{}
+	claimed := map[*rule]claim.Question{}
 	failed := func(err error) (*sdk.Verdict, error) {
 		q.giveUp(claimed)
 		return nil, err
@@ -42,14 +42,15 @@ func (s *Set) Validate(ctx context.Context, req *sdk.Request) (*sdk.Verdict, err
 		if !counts {
 			continue
 		}
-		place, denial, err := q.ask(ctx, r)
+		room := q.room(r)
+		denial, err := q.ask(ctx, r, room)
 		switch {
 		case err != nil:
 			return failed(err)
 		case denial != nil:
 			verdict.Denials = append(verdict.Denials, denial)
 		default:
-			claimed[r] = place
+			claimed[r] = room
 		}
 	}
 	if len(verdict.Denials) > 0 {
@@ -67,7 +68,7 @@ type question struct {
 
 // counts tells whether r counts the object from now on.
 func (q *question) counts(ctx context.Context, r *rule) (bool, error) {
-	if r.config.NamespaceSelector != nil && q.req.GetNamespace() != "" {
+	if r.config.NamespaceSelector != nil && q.namespaceName() != "" {
 		namespace, err := q.namespace()
 		if err != nil {
 			return false, err
@@ -105,56 +106,67 @@ func unjudged(ctx context.Context, r *rule, err error) error {
 	return status.Errorf(codes.FailedPrecondition, "rule %s cannot be evaluated: %v", r.config.Name, err)
 }
 
-// ask asks for room. The place is where there is some.
-func (q *question) ask(ctx context.Context, r *rule) (place string, denial *admissionv1.Denial, err error) {
-	if err := r.objects.Ready(); err != nil {
-		return "", nil, status.Errorf(codes.Unavailable, "rule %s cannot be evaluated: %v", r.config.Name, err)
+// room is where r counts the object, but for how many there may be.
+func (q *question) room(r *rule) claim.Question {
+	holder := q.namespaceName() + "/" + q.object.GetName()
+	if q.object.GetName() == "" { // it comes under a name of its own
+		holder = "request " + q.req.GetUid()
 	}
-	most, err := q.most(r)
-	if err != nil {
-		return "", nil, err
+	return claim.Question{
+		Place: r.place(q.namespaceName()), Holder: holder, UID: string(q.object.GetUID()),
+		By: q.req.GetUid(), Only: q.req.GetDryRun(),
 	}
-	place = r.place(q.req.GetNamespace())
-	answer := r.book.Ask(ctx, claim.Question{Place: place, Holder: q.holder(), Max: most, Only: q.req.GetDryRun()})
+}
+
+// ask asks for room.
+func (q *question) ask(ctx context.Context, r *rule, room claim.Question) (denial *admissionv1.Denial, err error) {
+	if err := r.objects.Current(claim.DefaultLife); err != nil { // claims do not count for longer
+		return nil, status.Errorf(codes.Unavailable, "rule %s cannot be evaluated: %v", r.config.Name, err)
+	}
+	if room.Max, err = q.most(r); err != nil {
+		return nil, err
+	}
+	answer := r.book.Ask(ctx, room)
 	if answer.Allowed {
-		return place, nil, nil
+		return nil, nil
 	}
 	if err := ctx.Err(); err != nil {
-		return "", nil, status.FromContextError(err).Err()
+		return nil, status.FromContextError(err).Err()
 	}
 	where := "the cluster"
-	if r.config.Scope == Namespace && q.req.GetNamespace() != "" {
-		where = "namespace " + q.req.GetNamespace()
+	if r.config.Scope == Namespace && q.namespaceName() != "" {
+		where = "namespace " + q.namespaceName()
 	}
 	hint := ""
 	if answer.Claimed {
 		hint = " (some were allowed a moment ago; if they do not appear, try again)"
 	}
-	return place, sdk.Deny("rule %s: %s has %d of at most %d %s%s; %s",
-		r.config.Name, where, answer.Others, most, r.config.Noun, hint, r.config.Message), nil
+	return sdk.Deny("rule %s: %s has %d of at most %d %s%s; %s",
+		r.config.Name, where, answer.Others, room.Max, r.config.Noun, hint, r.config.Message), nil
 }
 
 // giveUp gives up the claims of a request that is not allowed after all.
-func (q *question) giveUp(claimed map[*rule]string) {
+func (q *question) giveUp(claimed map[*rule]claim.Question) {
 	if q.req.GetDryRun() {
 		return
 	}
-	for r, place := range claimed {
-		r.book.Drop(place, q.holder())
+	for r, room := range claimed {
+		r.book.Drop(room)
 	}
 }
 
-// holder is the object. One that has no name yet is known by its request, and comes under a name of its own.
-func (q *question) holder() string {
-	if name := q.object.GetName(); name != "" {
-		return q.req.GetNamespace() + "/" + name
+// namespaceName is where the object is; empty where it is in no namespace. kube-apiserver sends a Namespace as
+// being in itself.
+func (q *question) namespaceName() string {
+	if kind := q.req.GetKind(); kind.GetGroup() == "" && kind.GetKind() == namespaceKind {
+		return ""
 	}
-	return "request " + q.req.GetUid()
+	return q.req.GetNamespace()
 }
 
 // most is how many there may be.
 func (q *question) most(r *rule) (int, error) {
-	if r.config.MaxAnnotation == "" || q.req.GetNamespace() == "" {
+	if r.config.MaxAnnotation == "" || q.namespaceName() == "" {
 		return *r.config.Max, nil
 	}
 	namespace, err := q.namespace()

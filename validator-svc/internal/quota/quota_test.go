@@ -186,6 +186,8 @@ func TestValidateConfig(t *testing.T) {
 		"{name: a, apiVersion: v1, kind: Pod, max: 1, scope: Node}": "Unsupported",
 		"{name: a, apiVersion: v1, kind: Pod, max: 1, scope: Cluster, maxAnnotation: a}":                                   "no annotations",
 		"{name: a, apiVersion: v1, kind: Pod, max: 1, scope: Cluster, namespaceSelector: {}}":                              "all are counted",
+		"{name: a, apiVersion: v1, kind: Namespace, max: 1, namespaceSelector: {}}":                                        "objectSelector",
+		"{name: a, apiVersion: v1, kind: Namespace, max: 1, maxAnnotation: a}":                                             "in none",
 		"{name: a, apiVersion: v1, kind: Pod, max: 1, maxAnnotation: a b}":                                                 "maxAnnotation",
 		"{name: a, apiVersion: v1, kind: Pod, max: 1, objectSelector: {matchExpressions: [{key: a, operator: b}]}}":        "objectSelector",
 		"{name: a, apiVersion: v1, kind: Pod, max: 1, matchConditions: [{name: a, expression: 'request.name == object'}]}": "undeclared reference to 'request'",
@@ -325,6 +327,9 @@ func request(tb testing.TB, object, old map[string]any) *sdk.Request {
 	kind := u.GroupVersionKind()
 	q.Kind = &admissionv1.GroupVersionKind{Group: kind.Group, Version: kind.Version, Kind: kind.Kind}
 	q.Name, q.Namespace = u.GetName(), u.GetNamespace()
+	if kind.Kind == "Namespace" { // as kube-apiserver sends it
+		q.Namespace = q.Name
+	}
 	return &sdk.Request{AdmissionRequest: q}
 }
 

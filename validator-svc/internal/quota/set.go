@@ -145,7 +145,7 @@ func (r *rule) show(obj any) {
 	if err != nil && r.logger != nil && !r.told.Swap(true) {
 		r.logger.Warn("an object of the cluster cannot be judged and does not count", "rule", r.config.Name, "object", key(obj), "error", err)
 	}
-	r.book.Show(key(obj), at)
+	r.book.Show(key(obj), at, uid(obj))
 }
 
 // gone takes in that an object is not in the cluster any more.
@@ -153,7 +153,7 @@ func (r *rule) gone(obj any) {
 	if unknown, ok := obj.(cache.DeletedFinalStateUnknown); ok {
 		obj = unknown.Obj
 	}
-	r.book.Show(key(obj), "")
+	r.book.Show(key(obj), "", "")
 }
 
 // place is where the objects of a namespace are counted. It is never empty.
@@ -171,6 +171,14 @@ func key(obj any) string {
 		return ""
 	}
 	return o.GetNamespace() + "/" + o.GetName()
+}
+
+func uid(obj any) string {
+	o, err := meta.Accessor(obj)
+	if err != nil {
+		return ""
+	}
+	return string(o.GetUID())
 }
 
 // content returns what a condition looks at.

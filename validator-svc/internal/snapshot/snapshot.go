@@ -71,6 +71,7 @@ type rule struct {
 type class struct {
 	Metadata struct {
 		Name        string            `json:"name"`
+		UID         string            `json:"uid"`
 		Annotations map[string]string `json:"annotations"`
 	} `json:"metadata"`
 	Driver string `json:"driver"`
@@ -127,21 +128,23 @@ func (v *Validator) Validate(ctx context.Context, req *sdk.Request) (*sdk.Verdic
 	if !r.isDefault(now.Metadata.Annotations) || r.isDefault(before.Metadata.Annotations) && before.Driver == now.Driver {
 		return nil, nil
 	}
-	if err := r.classes.Ready(); err != nil {
+	if err := r.classes.Current(claim.DefaultLife); err != nil { // claims do not count for longer
 		return nil, status.Errorf(codes.Unavailable, "which classes are defaults cannot be said: %v", err)
 	}
 	name := now.Metadata.Name
 	if name == "" {
 		name = req.GetUid() // which the apiserver is to name; nobody else has this one
 	}
-	answer := r.drivers.Ask(ctx, claim.Question{Place: now.Driver, Holder: name, Max: 1, Only: req.GetDryRun()})
+	answer := r.drivers.Ask(ctx, claim.Question{
+		Place: place(now.Driver), Holder: name, UID: now.Metadata.UID, By: req.GetUid(), Max: 1, Only: req.GetDryRun(),
+	})
 	if answer.Allowed {
 		return nil, nil
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, status.FromContextError(err).Err()
 	}
-	for _, other := range r.drivers.Holders(now.Driver) {
+	for _, other := range r.drivers.Holders(place(now.Driver)) {
 		if other != name {
 			return &sdk.Verdict{Denials: []*admissionv1.Denial{r.denial(other, now.Driver, answer.Claimed)}}, nil
 		}
@@ -168,12 +171,16 @@ func (r *rule) show(obj any) {
 	if !ok {
 		return
 	}
-	driver, _, _ := unstructured.NestedString(o.Object, "driver")
-	if !r.isDefault(o.GetAnnotations()) {
-		driver = ""
+	at := ""
+	if r.isDefault(o.GetAnnotations()) {
+		driver, _, _ := unstructured.NestedString(o.Object, "driver")
+		at = place(driver)
 	}
-	r.drivers.Show(o.GetName(), driver)
+	r.drivers.Show(o.GetName(), at, string(o.GetUID()))
 }
+
+// place is where the default classes of a driver are counted. It is never empty, as the name of a driver may be.
+func place(driver string) string { return "driver " + driver }
 
 // gone takes in that a class is not in the cluster any more.
 func (r *rule) gone(obj any) {
@@ -181,6 +188,6 @@ func (r *rule) gone(obj any) {
 		obj = unknown.Obj
 	}
 	if o, err := meta.Accessor(obj); err == nil {
-		r.drivers.Show(o.GetName(), "")
+		r.drivers.Show(o.GetName(), "", "")
 	}
 }
