@@ -81,6 +81,9 @@ func (c *Checker) Check(list []expression.Expression, constraints *v1.MatchResou
 				env.variables.Fields[name] = apiservercel.NewDeclField(name, expression.DeclType(output), true, nil, nil)
 			}
 		}
+		if !slices.ContainsFunc(found, func(issues []*celcommon.Error) bool { return len(issues) > 0 }) {
+			return nil // nothing is left that could be wrong for all kinds
+		}
 	}
 	var warnings []Warning
 	for j, issues := range found {
