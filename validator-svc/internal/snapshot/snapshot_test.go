@@ -28,7 +28,8 @@ func TestAskedAgain(t *testing.T) {
 	v := validator(t, false)
 	v.rules[classKinds(Config{})[0].kind].drivers.Wait = time.Millisecond
 	for _, want := range []struct{ name, message string }{
-		{name: "one"}, {name: "one"},
+		{name: "one"},
+		{name: "one"},
 		{"two", "default snapshot class: one already exists for driver: test.csi.io (allowed a moment ago; if it does not appear, try again)"},
 		{"two", "default snapshot class: one already exists for driver: test.csi.io (allowed a moment ago; if it does not appear, try again)"},
 	} {
