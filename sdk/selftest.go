@@ -46,6 +46,16 @@ func SelfTestRequest() *admissionv1.AdmissionRequest {
 	}
 }
 
+// SelfTestDeletion returns the deletion of that pod: for services of which what users configure may rightly fail
+// for a pod that is made in a namespace of which nobody has heard.
+func SelfTestDeletion() *admissionv1.AdmissionRequest {
+	req := SelfTestRequest()
+	req.Operation = admissionv1.Operation_OPERATION_DELETE
+	req.Object, req.OldObject = nil, req.GetObject()
+	req.Options = []byte(`{"apiVersion":"meta.k8s.io/v1","kind":"DeleteOptions","dryRun":["All"]}`)
+	return req
+}
+
 // selfTest asks every handler once, through a gRPC server made as the real one is, but on an in-memory
 // connection: the real one may well refuse the service's own certificate. It leaves no spans or metrics.
 func selfTest(ctx context.Context, cfg Config) error {

@@ -98,6 +98,7 @@ func Run(ctx context.Context, opts Options) (err error) {
 		Admin:      cfg.Admin,
 		Validators: handlers.served,
 		Ready:      []admin.Check{{Name: "cluster", Check: opts.Cluster.Ready}},
+		SelfTest:   sdk.SelfTestDeletion(), // of which quota and snapshot have nothing to say
 		Telemetry:  opts.Telemetry,
 	}
 	if opts.Listener != nil {

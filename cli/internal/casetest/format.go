@@ -97,6 +97,9 @@ type Expect struct {
 	AuditAnnotations map[string]string `json:"auditAnnotations,omitempty"`
 	// Patch is exactly the JSON Patch. Empty: nothing changes. Nil: it is not looked at.
 	Patch []Operation `json:"patch,omitempty"`
+	// Fields are parts of the object as it comes out, by their JSON pointers (RFC 6901). Compared by value; null:
+	// there is nothing, or a null. Other parts are not looked at.
+	Fields map[string]any `json:"fields,omitempty"`
 	// Object is the object as it comes out: a golden file, or the object itself. Compared by value.
 	Object *Source `json:"object,omitempty"`
 }

@@ -7,8 +7,6 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
-
-	"github.com/gatefold/gatefold/cli/internal/render"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -22,13 +20,7 @@ func TestLibrary(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(report.Problems) > 0 || len(report.Notes) > 0 || report.Count(Passed) != len(report.Results) {
-		var b strings.Builder
-		if err := (Output{Style: render.Style{}, FailOnly: true}).table(&b, report); err != nil {
-			t.Fatal(err)
-		}
-		t.Errorf("problems %v, notes %q\n%s", report.Problems, report.Notes, b.String())
-	}
+	mustPass(t, report)
 	policies, err := filepath.Glob(library + "/*.yaml")
 	if err != nil || len(policies) < 6 {
 		t.Fatalf("policies: %v, %v", policies, err)

@@ -40,6 +40,7 @@ type try struct {
 	question *review.Question
 	target   *target
 	golden   *golden // nil: no object is expected
+	came     *review.Result
 	result   *Result
 }
 
@@ -242,10 +243,18 @@ func (r *runner) try(ctx context.Context, reviewer *review.Reviewer, t *try) err
 	if ctx.Err() != nil {
 		return ctx.Err() // not the case's fault
 	}
+	t.came = came
 	t.result.DurationMS = float64(time.Since(start).Microseconds()) / 1000
 	failures, err := t.doc.Cases[t.index].Expect.compare(t.doc, t.index, came)
 	if err != nil {
 		return err
+	}
+	if came.Verdict == review.Allowed {
+		more, err := compareFields(t.doc.at("cases", t.index, "expect", "fields"), came.Final)
+		if err != nil {
+			return err
+		}
+		failures = append(failures, more...)
 	}
 	if t.golden != nil && came.Verdict == review.Allowed {
 		more, written, err := t.golden.compare(came.Final, r.options.Update && !t.doc.Cases[t.index].reads(t.golden.file))

@@ -183,10 +183,12 @@ func (e *Expect) validate(path *field.Path, operation string) field.ErrorList {
 		}
 	}
 	only(denied, "a denial (allowed: false)", map[string]bool{"message": e.Message != "", "messages": e.Messages != nil, "code": e.Code != 0, "reason": e.Reason != ""})
-	only(allowed, "what is allowed", map[string]bool{"object": e.Object != nil})
+	only(allowed, "what is allowed", map[string]bool{"fields": e.Fields != nil, "object": e.Object != nil})
 	only(e.Allowed != nil, "an answer", map[string]bool{"warnings": e.Warnings != nil, "auditAnnotations": e.AuditAnnotations != nil, "patch": e.Patch != nil})
-	if operation == opDelete && e.Object != nil {
-		errs = append(errs, field.Forbidden(path.Child("object"), "no object comes out of a DELETE"))
+	for name, is := range map[string]bool{"fields": e.Fields != nil, "object": e.Object != nil} {
+		if is && operation == opDelete {
+			errs = append(errs, field.Forbidden(path.Child(name), "no object comes out of a DELETE"))
+		}
 	}
-	return errs
+	return append(errs, e.validateFields(path.Child("fields"))...)
 }

@@ -72,6 +72,8 @@ A case has a name, and
     warnings           exactly these, by the same rule; [] is none
     auditAnnotations   at least these
     patch              exactly this JSON Patch; [] is no change
+    fields             parts of the object as it comes out, by JSON pointer: {/spec/replicas: 2};
+                       null where nothing shall be
     object             the object as it comes out: a golden file, or the object itself
 
 What kube-apiserver itself adds to an object before it asks a webhook, such as default values,

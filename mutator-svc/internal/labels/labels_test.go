@@ -20,28 +20,18 @@ type testCase struct {
 	Rules   []labels.Rule `json:"rules"`
 	Invalid string        `json:"invalid"`
 	Request struct {
-		Operation        string  `json:"operation"`
-		Name             string  `json:"name"`
-		Namespace        *string `json:"namespace"`
-		NamespaceUnknown bool    `json:"namespaceUnknown"`
-		Resource         string  `json:"resource"` // such as deployments.apps
-		Kind             string  `json:"kind"`
-		SubResource      string  `json:"subResource"`
-		User             string  `json:"user"`
-		Group            string  `json:"group"`
-		DryRun           bool    `json:"dryRun"`
+		Operation        string `json:"operation"`
+		NamespaceUnknown bool   `json:"namespaceUnknown"`
+		Resource         string `json:"resource"` // such as deployments.apps
 	} `json:"request"`
 	Object    json.RawMessage `json:"object"`
 	OldObject json.RawMessage `json:"oldObject"`
 	Want      struct {
-		Unchanged  bool            `json:"unchanged"`
-		Metadata   json.RawMessage `json:"metadata"`
-		Object     json.RawMessage `json:"object"`
-		Operations []string        `json:"operations"` // paths
-		Denial     string          `json:"denial"`
-		Fields     []string        `json:"fields"`
-		Error      string          `json:"error"`
-		Warnings   []string        `json:"warnings"`
+		Unchanged bool            `json:"unchanged"`
+		Metadata  json.RawMessage `json:"metadata"`
+		Denial    string          `json:"denial"`
+		Fields    []string        `json:"fields"`
+		Error     string          `json:"error"`
 	} `json:"want"`
 }
 
@@ -73,70 +63,40 @@ func (tc testCase) run(t *testing.T) {
 	if mutation == nil {
 		mutation = &sdk.Mutation{}
 	}
-	if tc.Want.Denial != "" || mutation.Denial != nil {
-		var fields []string
-		for _, cause := range mutation.Denial.GetCauses() {
-			fields = append(fields, cause.GetField())
-		}
-		if diff := cmp.Diff(tc.Want.Denial, mutation.Denial.GetMessage()) + cmp.Diff(tc.Want.Fields, fields); diff != "" {
-			t.Errorf("denial (-want +got):\n%s", diff)
-		}
+	var fields []string
+	for _, cause := range mutation.Denial.GetCauses() {
+		fields = append(fields, cause.GetField())
+	}
+	if diff := cmp.Diff(tc.Want.Denial, mutation.Denial.GetMessage()) + cmp.Diff(tc.Want.Fields, fields); diff != "" {
+		t.Errorf("denial (-want +got):\n%s", diff)
+	}
+	if mutation.Patch.Empty() != (tc.Want.Metadata == nil) {
+		t.Fatalf("patch %v, want metadata %s", mutation.Patch, tc.Want.Metadata)
+	}
+	if tc.Want.Metadata == nil {
 		return
 	}
-	if diff := cmp.Diff(tc.Want.Warnings, mutation.Warnings); diff != "" {
-		t.Errorf("warnings (-want +got):\n%s", diff)
+	after, _ := apply(t, tc.Object, mutation)
+	var want any
+	var got struct {
+		Metadata any `json:"metadata"`
 	}
-	if mutation.Patch.Empty() != tc.Want.Unchanged {
-		t.Fatalf("patch %v, want unchanged: %v", mutation.Patch, tc.Want.Unchanged)
-	}
-	if tc.Want.Unchanged {
-		return
-	}
-	after, paths := apply(t, tc.Object, mutation)
-	if tc.Want.Operations != nil {
-		if diff := cmp.Diff(tc.Want.Operations, paths); diff != "" {
-			t.Errorf("paths (-want +got):\n%s", diff)
-		}
-	}
-	tc.compare(t, after)
-	tc.Object = after
-	again, err := mutator.Mutate(t.Context(), tc.request())
-	if err != nil || !again.Patch.Empty() {
-		t.Errorf("a second pass: %v, %v, want no change", again, err)
-	}
-}
-
-func (tc testCase) compare(t *testing.T, after []byte) {
-	t.Helper()
-	var want, got map[string]any
+	decode(t, tc.Want.Metadata, &want)
 	decode(t, after, &got)
-	if tc.Want.Object != nil {
-		decode(t, tc.Want.Object, &want)
-	} else {
-		decode(t, []byte(`{"metadata":`+string(tc.Want.Metadata)+`}`), &want)
-		got = map[string]any{"metadata": got["metadata"]}
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("object (-want +got):\n%s", diff)
+	if diff := cmp.Diff(want, got.Metadata); diff != "" {
+		t.Errorf("metadata (-want +got):\n%s", diff)
 	}
 }
 
 func (tc testCase) request() *sdk.Request {
 	req := &admissionv1.AdmissionRequest{
-		Name:        tc.Request.Name,
-		Namespace:   "shop",
-		Resource:    &admissionv1.GroupVersionResource{Version: "v1", Resource: "pods"},
-		SubResource: tc.Request.SubResource,
-		Operation:   admissionv1.Operation_OPERATION_CREATE,
-		Object:      tc.Object,
-		OldObject:   tc.OldObject,
-		UserInfo: &admissionv1.UserInfo{
-			Username: "alice", Uid: "u-1", Groups: []string{"dev"},
-			Extra: map[string]*admissionv1.ExtraValue{"scopes": {Values: []string{"read"}}},
-		},
-		NamespaceObject: &admissionv1.Namespace{
-			Name: "shop", Labels: map[string]string{"team": "payments"}, Annotations: map[string]string{"owner": "ann"},
-		},
+		Namespace:       "shop",
+		Resource:        &admissionv1.GroupVersionResource{Version: "v1", Resource: "pods"},
+		Operation:       admissionv1.Operation_OPERATION_CREATE,
+		Object:          tc.Object,
+		OldObject:       tc.OldObject,
+		UserInfo:        &admissionv1.UserInfo{Username: "alice"},
+		NamespaceObject: &admissionv1.Namespace{Name: "shop", Labels: map[string]string{"team": "payments"}},
 	}
 	if tc.Request.Operation != "" {
 		req.Operation = admissionv1.Operation(admissionv1.Operation_value["OPERATION_"+tc.Request.Operation])
@@ -144,19 +104,6 @@ func (tc testCase) request() *sdk.Request {
 	if tc.Request.Resource != "" {
 		parsed := schema.ParseGroupResource(tc.Request.Resource)
 		req.Resource.Group, req.Resource.Resource = parsed.Group, parsed.Resource
-	}
-	if tc.Request.Kind != "" {
-		req.Kind = &admissionv1.GroupVersionKind{Group: req.GetResource().GetGroup(), Version: "v1", Kind: tc.Request.Kind}
-	}
-	if tc.Request.User != "" {
-		req.UserInfo = &admissionv1.UserInfo{Username: tc.Request.User}
-	}
-	if tc.Request.Group != "" {
-		req.UserInfo.Groups = append(req.UserInfo.Groups, tc.Request.Group)
-	}
-	req.DryRun = tc.Request.DryRun
-	if tc.Request.Namespace != nil {
-		req.Namespace, req.NamespaceObject = *tc.Request.Namespace, nil
 	}
 	if tc.Request.NamespaceUnknown {
 		req.NamespaceObject = nil

@@ -3,8 +3,6 @@ package quota
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,6 +13,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -27,75 +26,35 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// quotaCase is a request in a cluster.
-type quotaCase struct {
-	Name             string           `json:"name"`
-	Rule             Rule             `json:"rule"`
-	Namespace        map[string]any   `json:"namespace"` // metadata of the request's
-	UnknownNamespace bool             `json:"unknownNamespace"`
-	Cluster          []map[string]any `json:"cluster"`
-	Count            int              `json:"count"`
-	Object           map[string]any   `json:"object"`
-	OldObject        map[string]any   `json:"oldObject"`
-	Denied           string           `json:"denied"`
-	Error            string           `json:"error"`
-}
-
-func TestCases(t *testing.T) {
-	data, err := os.ReadFile("testdata/cases/counts.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var cases []quotaCase
-	if err := yaml.UnmarshalStrict(data, &cases); err != nil || len(cases) < 20 {
-		t.Fatalf("%d cases, %v", len(cases), err)
-	}
-	for _, c := range cases {
-		t.Run(c.Name, func(t *testing.T) {
-			var objects []runtime.Object
-			add := func(content map[string]any, name string) {
-				o := (&unstructured.Unstructured{Object: content}).DeepCopy()
-				if name != "" {
-					o.SetName(name)
-				}
-				objects = append(objects, o)
-			}
-			for _, o := range c.Cluster {
-				add(o, "")
-			}
-			for i := range c.Count {
-				add(c.Object, fmt.Sprint("copy-", i))
-			}
-			q := request(t, c.Object, c.OldObject)
-			if q.Namespace != "" && !c.UnknownNamespace {
-				metadata := map[string]any{"name": q.Namespace}
-				maps.Copy(metadata, c.Namespace)
-				add(map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}, "")
-			}
-			set := set(t, objects, c.Rule)
-			for range 2 { // kube-apiserver may ask again
-				verdict, err := set.Validate(t.Context(), q)
-				if (err != nil) != (c.Error != "") || err != nil && !strings.Contains(err.Error(), c.Error) {
-					t.Errorf("error\nwant: %s\ngot:  %v", c.Error, err)
-				}
-				if got := message(verdict); got != c.Denied {
-					t.Errorf("denied\nwant: %s\ngot:  %s", c.Denied, got)
-				}
-				dry := request(t, c.Object, c.OldObject)
-				dry.DryRun = true
-				if verdict, _ := set.Validate(t.Context(), dry); message(verdict) != c.Denied {
-					t.Errorf("dry run: %s", message(verdict))
-				}
-			}
-			for name, q := range map[string]*sdk.Request{"DELETE": request(t, nil, c.Object), "scale": request(t, c.Object, c.OldObject)} {
-				if q.SubResource = name; name == "DELETE" {
-					q.SubResource, q.Operation = "", admissionv1.Operation_OPERATION_DELETE
-				}
-				if verdict, err := set.Validate(t.Context(), q); err != nil || message(verdict) != "" {
-					t.Errorf("%s: %v, %v", name, verdict, err)
+// kube-apiserver may ask again, and for a dry run: the answer is the same.
+func TestAskedAgain(t *testing.T) {
+	one := 1
+	for name, tc := range map[string]struct {
+		objects []runtime.Object
+		want    string
+	}{
+		"room":    {},
+		"no room": {[]runtime.Object{&unstructured.Unstructured{Object: pod("shop", "a")}}, "rule pods: namespace shop has 1 of at most 1 objects of kind Pod; delete one or ask for more"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			set := set(t, tc.objects, Rule{Name: "pods", APIVersion: "v1", Kind: "Pod", Max: &one})
+			for i := range 4 {
+				q := request(t, pod("shop", "b"), nil)
+				q.DryRun = i%2 == 1
+				if verdict, err := set.Validate(t.Context(), q); err != nil || message(verdict) != tc.want {
+					t.Errorf("time %d: %v, %v", i, message(verdict), err)
 				}
 			}
 		})
+	}
+}
+
+func TestUnknownNamespace(t *testing.T) {
+	none := 0
+	set := set(t, nil, Rule{Name: "trial", APIVersion: "v1", Kind: "Pod", Max: &none, NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"plan": "trial"}}})
+	verdict, err := set.Validate(t.Context(), request(t, pod("shop", "a"), nil))
+	if err == nil || !strings.Contains(err.Error(), "looking up namespace shop") {
+		t.Errorf("%v, %v; want an error", verdict, err)
 	}
 }
 

@@ -61,6 +61,41 @@ func TestServerIsAskedForItsVersionForTheFirstProxyAndOnlyUntilItAnswers(t *test
 	}
 }
 
+// Both pods in full are among mutator-svc/tests/azure.
+func TestTheServersVersionDecides(t *testing.T) {
+	pod := []byte(strings.Replace(withProxy, `"containers"`, `"initContainers":[{"name":"setup"}],"containers"`, 1))
+	inject := func(setting azure.NativeSidecars, git string) string {
+		cfg := identity.Config{Azure: &azure.Config{TenantID: "t", NativeSidecars: setting}}
+		account := identitytest.Everyone{"azure.workload.identity/client-id": "c"}
+		return string(identitytest.Inject(t, identitytest.New(t, cfg, identity.Sources{ServiceAccounts: account, ServerVersion: identitytest.Version(git)}), pod).Object)
+	}
+	native, plain := inject(azure.NativeSidecarsTrue, ""), inject(azure.NativeSidecarsFalse, "")
+	if native == plain {
+		t.Fatal("a native sidecar is no other than a plain one")
+	}
+	for name, tc := range map[string]struct {
+		setting azure.NativeSidecars
+		git     string
+		want    string
+	}{
+		"before":           {"", "v1.31.9", plain},
+		"before, auto":     {azure.NativeSidecarsAuto, "v1.31.9", plain},
+		"the first":        {"", "v1.32.0", native},
+		"the first of GKE": {"", "v1.32.0-gke.1000", native},
+		"later, of k3s":    {"", "v1.36.3+k3s1", native},
+		"before, of EKS":   {"", "v1.29.15-eks-1", plain},
+		"another major":    {"", "v2.0.0", native},
+		"true, an old one": {azure.NativeSidecarsTrue, "v1.20.0", native},
+		"false, a new one": {azure.NativeSidecarsFalse, "v1.40.0", plain},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := inject(tc.setting, tc.git); got != tc.want {
+				t.Errorf("%s with a server of %s:\n%s\nwant:\n%s", tc.setting, tc.git, got, tc.want)
+			}
+		})
+	}
+}
+
 func TestAVersionThatIsNoneIsAnError(t *testing.T) {
 	s := &server{git: "unknown"}
 	if m, err := s.mutator(t).Mutate(t.Context(), identitytest.Request([]byte(withProxy))); err == nil {

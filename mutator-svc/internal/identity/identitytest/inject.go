@@ -1,5 +1,5 @@
-// Package identitytest tests the profiles of identity: by cases in YAML and by recordings of what the
-// reference webhooks made of the same pods.
+// Package identitytest tests the profiles of identity: by recordings of what the reference webhooks made of the
+// same pods. Cases in YAML are in mutator-svc/tests.
 package identitytest
 
 import (

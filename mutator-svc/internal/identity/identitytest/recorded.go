@@ -136,3 +136,20 @@ func (r *Recording) Compare(t *testing.T, got Answer) {
 		}
 	}
 }
+
+// decodeConfig returns the configuration in which only this profile is configured, by what was decoded from
+// YAML; nil: with its defaults.
+func decodeConfig(t *testing.T, profile string, decoded any) (cfg identity.Config) {
+	t.Helper()
+	if decoded == nil {
+		decoded = map[string]any{}
+	}
+	text, err := json.Marshal(map[string]any{profile: decoded})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := kubeyaml.UnmarshalStrict(text, &cfg); err != nil {
+		t.Fatalf("config: %v", err)
+	}
+	return cfg
+}
