@@ -29,13 +29,19 @@ func podRequest(t testing.TB) *sdk.Request {
 // bound returns a policy about pods with the given mutation, bound.
 func bound(t testing.TB, mutation string) *Set {
 	t.Helper()
+	return boundAbout(t, "", "pods", mutation)
+}
+
+// boundAbout is bound for another resource.
+func boundAbout(t testing.TB, group, resource, mutation string) *Set {
+	t.Helper()
 	set, err := Parse([]policy.File{{Name: "policy.yaml", Data: []byte(`
 apiVersion: admissionregistration.k8s.io/v1
 kind: MutatingAdmissionPolicy
 metadata: {name: p}
 spec:
   reinvocationPolicy: Never
-  matchConstraints: {resourceRules: [{operations: ["*"], apiGroups: [""], apiVersions: [v1], resources: [pods]}]}
+  matchConstraints: {resourceRules: [{operations: ["*"], apiGroups: ["` + group + `"], apiVersions: [v1], resources: ["` + resource + `"]}]}
   mutations: [` + mutation + `]
 ---
 apiVersion: admissionregistration.k8s.io/v1
