@@ -7,7 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/managedfields"
 	"k8s.io/apiserver/pkg/admission/plugin/policy/mutating/patch"
-	"k8s.io/client-go/openapi"
+	"k8s.io/client-go/discovery"
 )
 
 // Schemas knows the schemas of a cluster's kinds. A patch.TypeConverterManager of k8s.io/apiserver is one.
@@ -22,8 +22,8 @@ type LiveSchemas struct{ manager patch.TypeConverterManager }
 
 // NewLiveSchemas returns the schemas that client asks for, each when it is first needed. None is known before Run
 // runs.
-func NewLiveSchemas(client openapi.Client) *LiveSchemas {
-	return &LiveSchemas{patch.NewTypeConverterManager(nil, client)}
+func NewLiveSchemas(client discovery.OpenAPIV3SchemaInterface) *LiveSchemas {
+	return &LiveSchemas{patch.NewTypeConverterManager(nil, client.OpenAPIV3())}
 }
 
 // Run looks every few seconds which schemas have changed, until ctx is done, and then returns nil.
