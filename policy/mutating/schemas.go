@@ -3,8 +3,10 @@ package mutating
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/cache"
 	"k8s.io/apimachinery/pkg/util/managedfields"
 	"k8s.io/apiserver/pkg/admission/plugin/policy/mutating/patch"
 	"k8s.io/client-go/discovery"
@@ -17,13 +19,27 @@ type Schemas interface {
 	GetTypeConverter(gvk schema.GroupVersionKind) managedfields.TypeConverter
 }
 
-// LiveSchemas are the schemas that an apiserver publishes, which knows those of custom resources.
-type LiveSchemas struct{ manager patch.TypeConverterManager }
+// unknownTTL is how long a schema that is not known is not looked for again: upstream's manager writes a line to the
+// standard error each time. The manager itself sees a new one after five seconds.
+const unknownTTL = time.Second
+
+// maxUnknown is how many kinds without a schema are remembered.
+const maxUnknown = 256
+
+// LiveSchemas are the schemas that an apiserver publishes, which knows those of custom resources. It is safe for
+// concurrent use.
+type LiveSchemas struct {
+	manager patch.TypeConverterManager
+	unknown *cache.LRUExpireCache // by kind
+}
 
 // NewLiveSchemas returns the schemas that client asks for, each when it is first needed. None is known before Run
 // runs.
 func NewLiveSchemas(client discovery.OpenAPIV3SchemaInterface) *LiveSchemas {
-	return &LiveSchemas{patch.NewTypeConverterManager(nil, client.OpenAPIV3())}
+	return &LiveSchemas{
+		manager: patch.NewTypeConverterManager(nil, client.OpenAPIV3()),
+		unknown: cache.NewLRUExpireCache(maxUnknown),
+	}
 }
 
 // Run looks every few seconds which schemas have changed, until ctx is done, and then returns nil.
@@ -34,7 +50,14 @@ func (s *LiveSchemas) Run(ctx context.Context) error {
 
 // GetTypeConverter implements Schemas.
 func (s *LiveSchemas) GetTypeConverter(gvk schema.GroupVersionKind) managedfields.TypeConverter {
-	return s.manager.GetTypeConverter(gvk)
+	if _, ok := s.unknown.Get(gvk); ok {
+		return nil
+	}
+	converter := s.manager.GetTypeConverter(gvk)
+	if converter == nil {
+		s.unknown.Add(gvk, nil, unknownTTL)
+	}
+	return converter
 }
 
 // converter returns what merges objects of the kind. The error says that this cannot be told now.
