@@ -32,7 +32,8 @@ type Options struct {
 	// Config is used instead of ConfigFile, and nothing is watched. It must have its defaults set and be
 	// valid; it is not changed.
 	Config *Config
-	// Cluster knows the ServiceAccounts, and the namespaces for requests that come without theirs. It is run by whoever made it. Nil: opened from Source.
+	// Cluster knows the ServiceAccounts, the namespaces, what policies take params from, who may do what, and the
+	// schemas of kinds. It is run by whoever made it. Nil: opened from Source.
 	Cluster *cluster.Cluster
 	// Source says where the cluster's state comes from; used when Cluster is nil.
 	Source cluster.Source
@@ -83,7 +84,18 @@ func Run(ctx context.Context, opts Options) (err error) {
 		return err
 	}
 	follower.Also(cfg.files(cfg.Mutators...)...)
-	mutators := &handlers{file: opts.ConfigFile, config: cfg, from: from, cluster: state, logger: opts.Telemetry.Logger}
+	mutators := &handlers{file: opts.ConfigFile, config: cfg, from: from, logger: opts.Telemetry.Logger}
+	if cfg.serves(Policy) {
+		policies, schemas, err := newPolicies(state)
+		if err != nil {
+			return err
+		}
+		mutators.policies = policies
+		if schemas != nil {
+			tasks = append(tasks, schemas)
+		}
+	}
+	defer mutators.close()
 	if err := mutators.start(ctx); err != nil {
 		return err
 	}

@@ -3,42 +3,48 @@ package mutatorsvc
 import (
 	"context"
 	"fmt"
-	"log/slog"
 
+	"github.com/gatefold/gatefold/policy"
+	"github.com/gatefold/gatefold/policy/mutating"
 	"github.com/gatefold/gatefold/sdk"
 	"github.com/gatefold/gatefold/sdk/cluster"
-
-	"github.com/gatefold/gatefold/policy/mutating"
 )
 
-// policies is the mutator "policy": it answers with a set of policies.
+// policies is the mutator "policy": it answers with the set of policies in force.
 type policies struct {
-	set   *mutating.Set
-	known mutating.Known
+	loader  mutating.Loader
+	cluster *cluster.Cluster
+	inForce policy.InForce[*mutating.Set]
 }
 
-// newPolicies loads the policies that cfg names.
-func newPolicies(cfg PolicyConfig, state *cluster.Cluster) (*policies, error) {
-	set, err := mutating.Load(cfg.Paths)
+// newPolicies returns the mutator, which has no policies yet. run, which may be nil, is to be run with the service.
+func newPolicies(state *cluster.Cluster) (p *policies, run func(context.Context) error, err error) {
+	p = &policies{cluster: state}
+	if p.loader.Cluster, err = policy.ClusterOf(state); err != nil {
+		return nil, nil, err
+	}
+	if !state.Live() {
+		return p, nil, nil
+	}
+	schemas := mutating.NewLiveSchemas(state.Client.Discovery())
+	p.loader.Schemas = schemas
+	return p, schemas.Run, nil
+}
+
+// load loads the policies that cfg names. The set is to be closed.
+func (p *policies) load(cfg PolicyConfig) (*mutating.Set, error) {
+	set, err := p.loader.Load(cfg.Paths)
 	if err != nil {
 		return nil, fmt.Errorf("loading policies: %w", err)
 	}
-	p := &policies{set: set}
-	if state.Known() && state.Namespaces != nil {
-		p.known.Namespaces = state.Namespaces
-	}
-	return p, nil
+	return set, nil
 }
 
-// Mutate implements sdk.Mutator.
+// Mutate implements sdk.Mutator. The self-test of a service with policies is a deletion, which they have nothing to
+// do with: what one policy lacks right now keeps no service out of it.
 func (p *policies) Mutate(ctx context.Context, r *sdk.Request) (*sdk.Mutation, error) {
-	return p.set.Mutate(ctx, r, p.known)
-}
-
-// tell logs what is in force, and what is odd about it.
-func (p *policies) tell(ctx context.Context, logger *slog.Logger) {
-	for _, note := range p.set.Notes() {
-		logger.WarnContext(ctx, "about the policies", "note", note)
-	}
-	logger.InfoContext(ctx, "policies in force", "policies", p.set.Policies())
+	known := mutating.Known{Namespaces: policy.NamespacesOf(ctx, p.cluster)}
+	return policy.Ask(&p.inForce, func(set *mutating.Set) (*sdk.Mutation, error) {
+		return set.Mutate(ctx, r, known)
+	})
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -14,7 +13,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/gatefold/gatefold/sdk"
-	"github.com/gatefold/gatefold/sdk/cluster"
 
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity"
 	"github.com/gatefold/gatefold/mutator-svc/internal/labels"
@@ -26,9 +24,9 @@ type handlers struct {
 	config   *Config          // as the service was started
 	inForce  *Config          // the last one that was good; only reload uses it
 	from     identity.Sources // zero where identity is not served
-	cluster  *cluster.Cluster
+	policies *policies        // nil where they are not served
 	logger   *slog.Logger
-	mutators map[string]*replaceable
+	mutators map[string]*replaceable // the others
 }
 
 // replaceable is a mutator that is replaced while it is asked.
@@ -43,7 +41,9 @@ func (r *replaceable) Mutate(ctx context.Context, req *sdk.Request) (*sdk.Mutati
 func (h *handlers) start(ctx context.Context) error {
 	h.inForce, h.mutators = h.config, map[string]*replaceable{}
 	for _, name := range h.config.Mutators {
-		h.mutators[name] = &replaceable{}
+		if name != Policy {
+			h.mutators[name] = &replaceable{}
+		}
 	}
 	return h.use(ctx, h.config)
 }
@@ -54,7 +54,17 @@ func (h *handlers) served() map[string]sdk.Mutator {
 	for name, mutator := range h.mutators {
 		served[name] = mutator
 	}
+	if h.policies != nil {
+		served[Policy] = h.policies
+	}
 	return served
+}
+
+// close ends what the mutators follow.
+func (h *handlers) close() {
+	if h.policies != nil {
+		h.policies.inForce.Close()
+	}
 }
 
 // use puts cfg in force, all of it or, with an error, nothing.
@@ -67,11 +77,15 @@ func (h *handlers) use(ctx context.Context, cfg *Config) error {
 		}
 		made[name] = mutator
 	}
+	if h.policies != nil { // last: a set follows the cluster, and one that is not used would have to be closed
+		set, err := h.policies.load(cfg.Policy)
+		if err != nil {
+			return err
+		}
+		h.policies.inForce.Use(ctx, set, h.logger)
+	}
 	for name, mutator := range made {
 		h.mutators[name].current.Store(&mutator)
-		if p, ok := mutator.(*policies); ok {
-			p.tell(ctx, h.logger)
-		}
 	}
 	return nil
 }
@@ -83,8 +97,6 @@ func (h *handlers) make(name string, cfg *Config) (sdk.Mutator, error) {
 			return nil, errors.New("identity is served and has no profile any more: give it one, or take identity off the mutators and start the program again")
 		}
 		return identity.New(cfg.Identity, h.from)
-	case Policy:
-		return newPolicies(cfg.Policy, h.cluster)
 	default:
 		return labels.New(cfg.Labels)
 	}
@@ -96,7 +108,7 @@ func (h *handlers) reload(ctx context.Context, watch func(paths ...string)) (res
 	if err != nil {
 		return "", err
 	}
-	watch(cfg.files(slices.Collect(maps.Keys(h.mutators))...)...)
+	watch(cfg.files(h.config.Mutators...)...)
 	var changes []string
 	if _, served := h.mutators[Identity]; served {
 		if changes, err = h.confine(cfg); err != nil {

@@ -33,6 +33,8 @@ type Cluster struct {
 	// Authorizer answers what expressions ask of the authorizer. An error means that it could not be asked. Nil:
 	// policies that ask are refused when they are loaded. It must be safe for concurrent use.
 	Authorizer authorizer.UnconditionalAuthorizer
+	// Definitions are the CustomResourceDefinitions among a fixed cluster's objects.
+	Definitions []*unstructured.Unstructured
 }
 
 // Objects follows the objects of any kind; *cluster.Cluster does.
@@ -67,7 +69,11 @@ func ClusterOf(c *cluster.Cluster) (Cluster, error) {
 	if err != nil {
 		return Cluster{}, err
 	}
-	return Cluster{Objects: c, Authorizer: rbac}, nil
+	definitions, err := list(c, schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"})
+	if err != nil {
+		return Cluster{}, err
+	}
+	return Cluster{Objects: c, Authorizer: rbac, Definitions: definitions}, nil
 }
 
 func rbacObjects(c *cluster.Cluster) (authorize.Objects, error) {
@@ -84,25 +90,38 @@ func rbacObjects(c *cluster.Cluster) (authorize.Objects, error) {
 }
 
 func collect[T any](c *cluster.Cluster, kind string, into *[]T) error {
-	followed, err := c.Follow(rbacv1.SchemeGroupVersion.WithKind(kind), cluster.FollowOptions{})
+	objects, err := list(c, rbacv1.SchemeGroupVersion.WithKind(kind))
 	if err != nil {
 		return err
 	}
-	defer followed.Close()
-	list, err := followed.Lister().List(labels.Everything())
-	if err != nil {
-		return err
-	}
-	for _, object := range list {
+	for _, object := range objects {
 		var typed T
-		single, ok := object.(*unstructured.Unstructured)
-		if !ok {
-			return fmt.Errorf("%s: %T is not what was to be followed", kind, object)
-		}
-		if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(single.Object, &typed, true); err != nil {
-			return fmt.Errorf("%s %s: %w", kind, single.GetName(), err)
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(object.Object, &typed, true); err != nil {
+			return fmt.Errorf("%s %s: %w", kind, object.GetName(), err)
 		}
 		*into = append(*into, typed)
 	}
 	return nil
+}
+
+// list returns the objects of a kind of a fixed cluster.
+func list(c *cluster.Cluster, kind schema.GroupVersionKind) ([]*unstructured.Unstructured, error) {
+	followed, err := c.Follow(kind, cluster.FollowOptions{})
+	if err != nil {
+		return nil, err
+	}
+	defer followed.Close()
+	found, err := followed.Lister().List(labels.Everything())
+	if err != nil {
+		return nil, err
+	}
+	objects := make([]*unstructured.Unstructured, len(found))
+	for i, object := range found {
+		single, ok := object.(*unstructured.Unstructured)
+		if !ok {
+			return nil, fmt.Errorf("%s: %T is not what was to be followed", kind.Kind, object)
+		}
+		objects[i] = single
+	}
+	return objects, nil
 }

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"reflect"
 	"slices"
-	"time"
 
 	"github.com/gatefold/gatefold/policy"
 	"github.com/gatefold/gatefold/policy/validating"
@@ -22,13 +21,6 @@ type loader struct {
 	logger   *slog.Logger
 }
 
-// How long new policies are waited for until what they take params from was listed: until then those before stay
-// in force. After that they are in force all the same, and a policy without its params is an error.
-const (
-	listTimeout  = 10 * time.Second
-	listInterval = 50 * time.Millisecond
-)
-
 // use loads the policies that cfg names and puts them in force, all of them or, with an error, none.
 func (l *loader) use(ctx context.Context, cfg *Config) error {
 	if !l.config.serves(Policy) {
@@ -38,34 +30,8 @@ func (l *loader) use(ctx context.Context, cfg *Config) error {
 	if err != nil {
 		return fmt.Errorf("loading policies: %w", err)
 	}
-	for _, note := range set.Notes() {
-		l.logger.WarnContext(ctx, "about the policies", "note", note)
-	}
-	if l.policies.set.Load() != nil { // or nobody is served yet, and nothing followed
-		l.awaitParams(ctx, set)
-	}
-	l.policies.use(set)
-	l.logger.InfoContext(ctx, "policies in force", "policies", set.Policies())
+	l.policies.inForce.Use(ctx, set, l.logger)
 	return nil
-}
-
-func (l *loader) awaitParams(ctx context.Context, set *validating.Set) {
-	ctx, cancel := context.WithTimeout(ctx, listTimeout)
-	defer cancel()
-	ticker := time.NewTicker(listInterval)
-	defer ticker.Stop()
-	for {
-		err := set.Ready()
-		if err == nil {
-			return
-		}
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			l.logger.WarnContext(ctx, "policies come in force without their params", "error", err)
-			return
-		}
-	}
 }
 
 // reload is a reload.Apply. The policies' files are watched also when they cannot be used yet.

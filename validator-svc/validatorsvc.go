@@ -84,7 +84,7 @@ func Run(ctx context.Context, opts Options) (err error) {
 	if err := l.use(ctx, cfg); err != nil {
 		return err
 	}
-	defer l.policies.close()
+	defer l.policies.inForce.Close()
 	handlers, err := newHandlers(ctx, cfg, l.policies, opts)
 	if err != nil {
 		return err

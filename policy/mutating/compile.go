@@ -1,16 +1,11 @@
 package mutating
 
 import (
-	"fmt"
-
 	v1 "k8s.io/api/admissionregistration/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/admission/plugin/cel"
-	"k8s.io/apiserver/pkg/admission/plugin/policy/mutating"
 	"k8s.io/apiserver/pkg/admission/plugin/policy/mutating/patch"
-	"k8s.io/apiserver/pkg/admission/plugin/policy/validating"
 	"k8s.io/apiserver/pkg/admission/plugin/webhook/matchconditions"
-	"k8s.io/apiserver/pkg/cel/environment"
 
 	"github.com/gatefold/gatefold/policy/internal/expression"
 )
@@ -48,35 +43,35 @@ func expressions(p *v1.MutatingAdmissionPolicy) []expression.Expression {
 	return list
 }
 
+// evaluator evaluates one policy.
+type evaluator struct {
+	*expression.Compiled
+
+	conditions matchconditions.Matcher // nil: there are none
+	mutators   []patch.Patcher         // as the policy's mutations
+}
+
 // compile restates compilePolicy of k8s.io/apiserver pkg/admission/plugin/policy/mutating/compilation.go, which
-// is not exported. p's expressions have been checked.
-func compile(c *expression.Compiler, p *v1.MutatingAdmissionPolicy) (mutating.PolicyEvaluator, error) {
-	composited, err := cel.NewCompositedCompiler(c.Environment)
-	if err != nil {
-		return mutating.PolicyEvaluator{}, err
+// is not exported.
+func compile(c *expression.Compiler, p *v1.MutatingAdmissionPolicy) (evaluator, expression.Uses, field.ErrorList) {
+	compiled, errs := c.Compile(expressions(p))
+	if len(errs) > 0 {
+		return evaluator{}, compiled.Uses, errs
 	}
-	plain, patches := options(p)
-	evaluator := mutating.PolicyEvaluator{CompositedCompiler: composited}
-	var conditions []cel.ExpressionAccessor
-	for _, e := range expressions(p) {
-		switch accessor := e.Accessor.(type) {
-		case *validating.Variable:
-			if r := composited.CompileAndStoreVariable(accessor, plain, environment.StoredExpressions); r.Error != nil {
-				return evaluator, fmt.Errorf("compiling variable %s: %w", accessor.Name, r.Error)
-			}
+	result := evaluator{Compiled: compiled}
+	var conditions []cel.CompilationResult
+	for _, r := range compiled.Results {
+		switch r.ExpressionAccessor.(type) {
 		case *matchconditions.MatchCondition:
-			conditions = append(conditions, accessor)
+			conditions = append(conditions, r)
 		case *patch.JSONPatchCondition:
-			compiled := composited.CompileMutatingEvaluator(accessor, patches, environment.StoredExpressions)
-			evaluator.Mutators = append(evaluator.Mutators, patch.NewJSONPatcher(compiled))
+			result.mutators = append(result.mutators, patch.NewJSONPatcher(cel.NewMutatingEvaluator(r)))
 		case *patch.ApplyConfigurationCondition:
-			compiled := composited.CompileMutatingEvaluator(accessor, patches, environment.StoredExpressions)
-			evaluator.Mutators = append(evaluator.Mutators, patch.NewApplyConfigurationPatcher(compiled))
+			result.mutators = append(result.mutators, patch.NewApplyConfigurationPatcher(cel.NewMutatingEvaluator(r)))
 		}
 	}
 	if len(conditions) > 0 {
-		compiled := composited.CompileCondition(conditions, plain, environment.StoredExpressions)
-		evaluator.Matcher = matchconditions.NewMatcher(compiled, p.Spec.FailurePolicy, "policy", "validate", p.Name)
+		result.conditions = matchconditions.NewMatcher(compiled.Conditions(conditions), p.Spec.FailurePolicy, "policy", "validate", p.Name)
 	}
-	return evaluator, nil
+	return result, compiled.Uses, nil
 }

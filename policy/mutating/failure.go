@@ -21,11 +21,11 @@ type failures []generic.PolicyError
 // add adds an error, unless the policy ignores its errors. The binding is nil when the policy as a whole is at
 // fault.
 func (f *failures) add(h *hook, binding *v1.MutatingAdmissionPolicyBinding, err error, reason metav1.StatusReason) {
-	if *h.policy.Spec.FailurePolicy == v1.Ignore {
+	if *h.Typed.Spec.FailurePolicy == v1.Ignore {
 		return
 	}
 	failure := generic.PolicyError{Policy: h.Policy, Message: err, Reason: reason}
-	for i, b := range h.bindings {
+	for i, b := range h.TypedBindings {
 		if b == binding {
 			failure.Binding = h.Bindings[i]
 		}
@@ -89,12 +89,12 @@ func (e *evaluation) invocationError(failed *failures, in invocation, err error)
 	return nil
 }
 
-func (e *evaluation) ignored(h *hook) bool { return *h.policy.Spec.FailurePolicy == v1.Ignore }
+func (e *evaluation) ignored(h *hook) bool { return *h.Typed.Spec.FailurePolicy == v1.Ignore }
 
 // unanswered is an error where the trouble is this program's own, and the policy does not ignore errors.
 func (e *evaluation) unanswered(h *hook, err error) error {
 	if !e.matcher.Unanswerable(err) || e.ignored(h) {
 		return nil
 	}
-	return status.Errorf(codes.FailedPrecondition, "%s '%s' cannot be evaluated: %v", policyKind, h.policy.Name, err)
+	return status.Errorf(codes.FailedPrecondition, "%s '%s' cannot be evaluated: %v", policyKind, h.Typed.Name, err)
 }

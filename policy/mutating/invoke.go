@@ -11,6 +11,8 @@ import (
 	"k8s.io/apiserver/pkg/admission/plugin/cel"
 	"k8s.io/apiserver/pkg/admission/plugin/policy/mutating/patch"
 	celconfig "k8s.io/apiserver/pkg/apis/cel"
+
+	"github.com/gatefold/gatefold/policy/internal/match"
 )
 
 // mutate evaluates the i-th mutation of a policy on the object in v, which it replaces; it restates
@@ -21,16 +23,23 @@ func (e *evaluation) mutate(ctx context.Context, in invocation, i int, v *versio
 	if err != nil {
 		return err
 	}
-	// Variables are evaluated anew for each mutation, because they see the object as it now is.
-	ctx = in.evaluator.CompositedCompiler.CreateContext(ctx)
-	changed, err := in.evaluator.Mutators[i].Patch(ctx, patch.Request{
+	request := patch.Request{
 		MatchedResource:     in.about.Resource,
 		VersionedAttributes: v.VersionedAttributes,
 		ObjectInterfaces:    v.kind.interfaces,
-		OptionalVariables:   cel.OptionalVariableBindings{VersionedParams: in.param},
+		OptionalVariables:   cel.OptionalVariableBindings{VersionedParams: in.param, Authorizer: e.authorizer.Authorizer()},
 		Namespace:           namespace,
-		TypeConverter:       v.kind.converter,
-	}, celconfig.RuntimeCELCostBudget)
+	}
+	if in.Typed.Spec.Mutations[i].PatchType == v1.PatchTypeApplyConfiguration {
+		if request.TypeConverter, err = v.kind.converter(ctx); err != nil {
+			return match.NotKnown(err)
+		}
+	}
+	// Variables are evaluated anew for each mutation, because they see the object as it now is.
+	changed, err := in.Evaluator.mutators[i].Patch(in.Evaluator.CreateContext(ctx), request, celconfig.RuntimeCELCostBudget)
+	if asked := e.authorizer.TakeError(); asked != nil {
+		return match.NotKnown(asked)
+	}
 	if err != nil {
 		return err
 	}
@@ -43,16 +52,16 @@ func (e *evaluation) mutate(ctx context.Context, in invocation, i int, v *versio
 
 func equal(a, b runtime.Object) bool { return apiequality.Semantic.DeepEqual(a, b) }
 
-// key tells invocations apart. The names are the objects' in the files.
+// key tells invocations apart.
 type key struct {
 	policy, binding string
 	param           types.NamespacedName
 }
 
 func keyOf(in invocation) key {
-	k := key{policy: in.policy.Name, binding: in.binding.Name}
+	k := key{policy: in.Typed.Name, binding: in.binding.Name}
 	if in.param != nil {
-		if param, err := meta.Accessor(in.param); err == nil { // params are objects from the files
+		if param, err := meta.Accessor(in.param); err == nil { // params are objects
 			k.param = types.NamespacedName{Namespace: param.GetNamespace(), Name: param.GetName()}
 		}
 	}
@@ -77,7 +86,7 @@ func (r *reinvocation) invoked(in invocation, changed bool) {
 	if changed {
 		r.changed()
 	}
-	if in.policy.Spec.ReinvocationPolicy == v1.IfNeededReinvocationPolicy {
+	if in.Typed.Spec.ReinvocationPolicy == v1.IfNeededReinvocationPolicy {
 		if r.previous == nil {
 			r.previous = map[key]bool{}
 		}

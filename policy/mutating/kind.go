@@ -28,8 +28,9 @@ type kind struct {
 	typed bool
 	// customScale: it is the scale of a custom resource.
 	customScale bool
-	custom      *customKind // nil where no CustomResourceDefinition is known
-	converter   managedfields.TypeConverter
+	custom      *customKind                 // nil where no CustomResourceDefinition is known
+	merges      managedfields.TypeConverter // nil: schemas knows
+	schemas     Schemas
 	interfaces  admission.ObjectInterfaces
 }
 

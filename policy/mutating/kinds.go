@@ -24,18 +24,12 @@ import (
 	"github.com/gatefold/gatefold/sdk/config"
 )
 
-// Schemas knows the schemas of a cluster's kinds. A patch.TypeConverterManager of k8s.io/apiserver is one.
-type Schemas interface {
-	// GetTypeConverter returns what reads objects of the kind by its schema; nil when the schema is not known. It
-	// must be safe for concurrent use.
-	GetTypeConverter(gvk schema.GroupVersionKind) managedfields.TypeConverter
-}
-
 // kinds knows how objects are read and merged.
 type kinds struct {
 	builtIn builtIn
 	guess   managedfields.TypeConverter // for kinds without a schema
 	custom  map[schema.GroupVersionKind]*customKind
+	schemas Schemas // of all others; nil: none are known
 	// resources are the custom resources of which there is a definition.
 	resources []schema.GroupResource
 }
@@ -50,12 +44,13 @@ type customKind struct {
 	versions, served []string
 }
 
-// newKinds returns the built-in kinds.
-func newKinds() *kinds {
+// newKinds returns the built-in kinds, and those of schemas, which may be nil.
+func newKinds(schemas Schemas) *kinds {
 	return &kinds{
 		builtIn: builtIn{applyconfigurations.NewTypeConverter(scheme.Scheme)},
 		guess:   managedfields.NewDeducedTypeConverter(),
 		custom:  map[schema.GroupVersionKind]*customKind{},
+		schemas: schemas,
 	}
 }
 
@@ -66,17 +61,33 @@ func (k *kinds) learn(definitions []*document.Document) config.Problems {
 		if d.Object.GroupVersionKind().Version != "v1" {
 			continue // v1beta1 has long been gone from clusters
 		}
-		if err := k.define(d); err != nil {
+		if err := k.define(d.Object); err != nil {
 			problems = append(problems, d.Problem("spec", "the schema cannot be used: %v", err))
 		}
 	}
 	return problems
 }
 
-func (k *kinds) define(d *document.Document) error {
+// learnFromCluster adds those that a cluster's definitions define, but for kinds that those in files define: what
+// these say counts for all versions.
+func (k *kinds) learnFromCluster(definitions []*unstructured.Unstructured, files []*document.Document) error {
+	for _, definition := range definitions {
+		if definition.GroupVersionKind().Version != "v1" || slices.ContainsFunc(files, func(d *document.Document) bool {
+			return d.Object.GetName() == definition.GetName()
+		}) {
+			continue
+		}
+		if err := k.define(definition); err != nil {
+			return fmt.Errorf("CustomResourceDefinition %s among the cluster's objects: the schema cannot be used: %w", definition.GetName(), err)
+		}
+	}
+	return nil
+}
+
+func (k *kinds) define(u *unstructured.Unstructured) error {
 	definition := &apiextensionsv1.CustomResourceDefinition{}
 	// Not strictly, as kube-apiserver would have stored it: these files need not be written for the policies.
-	raw, err := json.Marshal(d.Object.Object)
+	raw, err := json.Marshal(u.Object)
 	if err != nil {
 		return err
 	}
@@ -177,25 +188,26 @@ func (k *kinds) convertible(gvk schema.GroupVersionKind) []string {
 }
 
 // of returns what is known of a kind, which is not nil. group is the resource's: that of a scale is another one.
-func (k *kinds) of(gvk schema.GroupVersionKind, group string, cluster Schemas) *kind {
-	result := &kind{gvk: gvk, interfaces: interfaces(), converter: k.guess, typed: scheme.Scheme.Recognizes(gvk)}
+func (k *kinds) of(gvk schema.GroupVersionKind, group string) *kind {
+	result := &kind{gvk: gvk, interfaces: interfaces(), custom: k.custom[gvk], schemas: k.schemas}
 	result.customScale = gvk.Kind == "Scale" && gvk.Group == "autoscaling" && !scheme.Scheme.IsGroupRegistered(group)
-	if result.typed && k.builtIn.has(gvk) {
-		result.converter = k.builtIn
-	}
-	if result.custom = k.custom[gvk]; result.custom != nil {
-		result.converter, result.typed = result.custom.converter, false
-	}
-	if cluster != nil {
-		if converter := cluster.GetTypeConverter(gvk); converter != nil {
-			result.converter = converter
-		}
+	result.typed = result.custom == nil && scheme.Scheme.Recognizes(gvk)
+	switch {
+	case result.custom != nil:
+		result.merges = result.custom.converter
+	case result.typed && k.builtIn.has(gvk):
+		result.merges = k.builtIn
+	case k.schemas == nil:
+		result.merges = k.guess
 	}
 	return result
 }
 
 // notes warns of an ApplyConfiguration that is about resources of whose schema nothing is known.
 func (k *kinds) notes(d *document.Document, p *v1.MutatingAdmissionPolicy) []string {
+	if k.schemas != nil {
+		return nil
+	}
 	applies := slices.ContainsFunc(p.Spec.Mutations, func(m v1.Mutation) bool { return m.PatchType == v1.PatchTypeApplyConfiguration })
 	if !applies {
 		return nil

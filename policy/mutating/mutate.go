@@ -15,6 +15,7 @@ import (
 	"github.com/gatefold/gatefold/sdk"
 
 	"github.com/gatefold/gatefold/policy"
+	"github.com/gatefold/gatefold/policy/internal/authorize"
 	"github.com/gatefold/gatefold/policy/internal/match"
 
 	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
@@ -22,16 +23,14 @@ import (
 
 // Known is what is known of the cluster beside the files. The zero value knows nothing.
 type Known struct {
-	// Namespaces has the namespaces of requests that come without theirs. Nil: they are not known.
+	// Namespaces has the namespaces of requests that come without theirs, and what else of a namespace an
+	// expression reads than its name, labels and annotations. Nil: they are not known.
 	Namespaces policy.Namespaces
-	// Schemas has the schemas of the cluster's kinds, which count for more than those of this package and of the
-	// files. Nil: only those.
-	Schemas Schemas
 }
 
 // Mutate evaluates every policy that matches the request, and those with reinvocationPolicy IfNeeded a second
 // time if the object was changed. An error has a gRPC status: the request cannot be read, the time is up, or
-// something that a policy asks for did not come with the request. What a policy makes of its own result is the
+// something that a policy asks for did not come with the request and is not known. What a policy makes of its own result is the
 // policy's matter: a Set is idempotent only if its policies are.
 func (s *Set) Mutate(ctx context.Context, r *sdk.Request, known Known) (*sdk.Mutation, error) {
 	q := match.NewRequest(r, known.Namespaces)
@@ -41,16 +40,13 @@ func (s *Set) Mutate(ctx context.Context, r *sdk.Request, known Known) (*sdk.Mut
 		return &sdk.Mutation{}, nil
 	}
 	q.Convertible = s.kinds.convertible(q.Kind)
-	e := &evaluation{request: q, matcher: match.NewMatcher(q), kinds: s.kinds, known: known}
-	e.kind = e.kindOf(q.Kind)
-	for _, h := range s.hooks {
-		if e.matcher.MayMatch(h.Hook) {
-			e.hooks = append(e.hooks, h)
-		}
-	}
+	e := &evaluation{request: q, matcher: match.NewMatcher(q), kinds: s.kinds}
+	e.hooks = s.policies.Candidates(e.matcher)
 	if len(e.hooks) == 0 {
 		return &sdk.Mutation{}, nil
 	}
+	e.kind = e.kindOf(q.Kind)
+	e.authorizer = authorize.ForRequest(ctx, s.policies.Authorizer)
 	if err := q.DecodeWith(r, e.kind.decode); err != nil {
 		return nil, err
 	}
@@ -82,9 +78,9 @@ type evaluation struct {
 	request      *match.Request
 	matcher      *match.Matcher
 	kinds        *kinds
-	known        Known
-	kind         *kind   // the request's
-	hooks        []*hook // those that may match
+	kind         *kind            // the request's
+	hooks        []*hook          // those that may match
+	authorizer   *authorize.Asked // nil: no policy asks
 	reinvocation reinvocation
 }
 
@@ -112,7 +108,7 @@ func (e *evaluation) round(ctx context.Context) (*admissionv1.Denial, error) {
 		if about == nil {
 			continue
 		}
-		for i, binding := range h.bindings {
+		for i, binding := range h.TypedBindings {
 			params, err := e.matcher.Params(h.Hook, i, about)
 			if err != nil {
 				if err := e.configurationError(&failed, h, binding, err); err != nil {
@@ -158,7 +154,7 @@ func (e *evaluation) dispatch(ctx context.Context, invocations []invocation, fai
 		}
 		last = v
 		before := v.VersionedObject.Object()
-		for i := range in.policy.Spec.Mutations {
+		for i := range in.Typed.Spec.Mutations {
 			if v.VersionedObject.Object() == nil {
 				continue // a connection may come without
 			}
@@ -214,17 +210,20 @@ func (e *evaluation) versionOf(gvk schema.GroupVersionKind) *version {
 }
 
 func (e *evaluation) kindOf(gvk schema.GroupVersionKind) *kind {
-	return e.kinds.of(gvk, e.request.Resource.Group, e.known.Schemas)
+	return e.kinds.of(gvk, e.request.Resource.Group)
 }
 
 // conditions tells whether the policy's match conditions let it be evaluated. They see the object as it now is.
 func (e *evaluation) conditions(ctx context.Context, in invocation, v *version, failed *failures) (bool, error) {
-	if in.evaluator.Matcher == nil {
+	if in.Evaluator.conditions == nil {
 		return true, nil
 	}
-	result := in.evaluator.Matcher.Match(ctx, v.VersionedAttributes, in.param, nil)
+	result := in.Evaluator.conditions.Match(ctx, v.VersionedAttributes, in.param, e.authorizer.Authorizer())
 	if err := timeIsUp(ctx); err != nil {
 		return false, err
+	}
+	if err := e.authorizer.TakeError(); err != nil {
+		return false, e.invocationError(failed, in, match.NotKnown(err))
 	}
 	if result.Error != nil { // then it does not match
 		failed.add(in.hook, in.binding, result.Error, metav1.StatusReasonInvalid)

@@ -260,9 +260,7 @@ func TestSubresources(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			set := bound(t, c.mutation)
-			set.hooks[0].policy.Spec.MatchConstraints.ResourceRules[0].APIGroups = []string{"*"}
-			set.hooks[0].policy.Spec.MatchConstraints.ResourceRules[0].Resources = []string{c.resource + "/" + c.subresource}
+			set := boundAbout(t, "*", c.resource+"/"+c.subresource, c.mutation)
 			resource := &admissionv1.GroupVersionResource{Group: c.group, Version: "v1", Resource: c.resource}
 			object := fmt.Appendf(nil, `{"apiVersion":%q,"kind":%q,"metadata":{"name":"x"}}`,
 				strings.TrimPrefix(c.kind.Group+"/"+c.kind.Version, "/"), c.kind.Kind)

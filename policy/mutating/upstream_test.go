@@ -10,14 +10,20 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	v1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/managedfields"
 	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/admission/plugin/cel"
 	"k8s.io/apiserver/pkg/admission/plugin/policy/matching"
 	"k8s.io/apiserver/pkg/admission/plugin/policy/mutating"
+	"k8s.io/apiserver/pkg/admission/plugin/policy/mutating/patch"
+	"k8s.io/apiserver/pkg/admission/plugin/policy/validating"
+	"k8s.io/apiserver/pkg/admission/plugin/webhook/matchconditions"
+	"k8s.io/apiserver/pkg/cel/environment"
 	"k8s.io/client-go/kubernetes/scheme"
 	corev1listers "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
@@ -101,7 +107,7 @@ func TestUpstreamDispatcher(t *testing.T) {
 func decoded(t *testing.T, set *Set, r *sdk.Request) any {
 	t.Helper()
 	q := match.NewRequest(r, nil)
-	if err := q.DecodeWith(r, set.kinds.of(q.Kind, q.Resource.Group, nil).decode); err != nil {
+	if err := q.DecodeWith(r, set.kinds.of(q.Kind, q.Resource.Group).decode); err != nil {
 		t.Fatal(err)
 	}
 	return q.GetObject()
@@ -111,14 +117,14 @@ func decoded(t *testing.T, set *Set, r *sdk.Request) any {
 func dispatch(t *testing.T, set *Set, r *sdk.Request) (runtime.Object, *admissionv1.Denial) {
 	t.Helper()
 	q := match.NewRequest(r, nil)
-	k := set.kinds.of(q.Kind, q.Resource.Group, nil)
+	k := set.kinds.of(q.Kind, q.Resource.Group)
 	if err := q.DecodeWith(r, k.decode); err != nil {
 		t.Fatal(err)
 	}
 	var hooks []mutating.PolicyHook
-	for _, h := range set.hooks {
+	for _, h := range set.policies.Hooks {
 		hooks = append(hooks, mutating.PolicyHook{
-			Policy: h.policy, Bindings: h.bindings, ParamInformer: h.ParamInformer, ParamScope: h.ParamScope, Evaluator: h.evaluator,
+			Policy: h.Typed, Bindings: h.TypedBindings, ParamInformer: h.ParamInformer, ParamScope: h.ParamScope, Evaluator: upstreamEvaluator(t, h.Typed),
 		})
 	}
 	dispatcher := mutating.NewDispatcher(nil, matching.NewMatcher(lister(t, q.Namespace), nil), oneConverter{k})
@@ -144,11 +150,42 @@ func dispatch(t *testing.T, set *Set, r *sdk.Request) (runtime.Object, *admissio
 	return q.GetObject(), nil
 }
 
+// upstreamEvaluator compiles as upstream's compilePolicy does, with a compiler for each policy.
+func upstreamEvaluator(t *testing.T, p *v1.MutatingAdmissionPolicy) mutating.PolicyEvaluator {
+	t.Helper()
+	composited, err := cel.NewCompositedCompiler(environment.MustBaseEnvSet(environment.DefaultCompatibilityVersion()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, patches := options(p)
+	evaluator := mutating.PolicyEvaluator{CompositedCompiler: composited}
+	var conditions []cel.ExpressionAccessor
+	for _, e := range expressions(p) {
+		switch accessor := e.Accessor.(type) {
+		case *validating.Variable:
+			composited.CompileAndStoreVariable(accessor, plain, environment.StoredExpressions)
+		case *matchconditions.MatchCondition:
+			conditions = append(conditions, accessor)
+		case *patch.JSONPatchCondition:
+			compiled := composited.CompileMutatingEvaluator(accessor, patches, environment.StoredExpressions)
+			evaluator.Mutators = append(evaluator.Mutators, patch.NewJSONPatcher(compiled))
+		case *patch.ApplyConfigurationCondition:
+			compiled := composited.CompileMutatingEvaluator(accessor, patches, environment.StoredExpressions)
+			evaluator.Mutators = append(evaluator.Mutators, patch.NewApplyConfigurationPatcher(compiled))
+		}
+	}
+	if len(conditions) > 0 {
+		compiled := composited.CompileCondition(conditions, plain, environment.StoredExpressions)
+		evaluator.Matcher = matchconditions.NewMatcher(compiled, p.Spec.FailurePolicy, "policy", "validate", p.Name)
+	}
+	return evaluator
+}
+
 // oneConverter knows one kind.
 type oneConverter struct{ kind *kind }
 
 func (c oneConverter) GetTypeConverter(schema.GroupVersionKind) managedfields.TypeConverter {
-	return c.kind.converter
+	return c.kind.merges
 }
 
 func (oneConverter) Run(context.Context) {}

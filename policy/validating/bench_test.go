@@ -1,13 +1,8 @@
 package validating
 
 import (
-	"encoding/json"
 	"fmt"
-	"os"
 	"testing"
-
-	reviewv1 "k8s.io/api/admission/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/gatefold/gatefold/policy"
 	"github.com/gatefold/gatefold/policy/internal/policytest"
@@ -17,15 +12,7 @@ import (
 // podRequest is a pod of 6.6 KB as kube-apiserver sent it.
 func podRequest(t testing.TB) *sdk.Request {
 	t.Helper()
-	data, err := os.ReadFile("testdata/pod-review.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var review reviewv1.AdmissionReview
-	if err := json.Unmarshal(data, &review); err != nil {
-		t.Fatal(err)
-	}
-	return policytest.Request(t, review.Request, nil)
+	return policytest.ReadRequest(t, "testdata/pod-review.json")
 }
 
 // BenchmarkValidate evaluates the three shipped policies on one pod, from its JSON to the verdict.
@@ -109,15 +96,7 @@ func BenchmarkDecide(b *testing.B) {
 // manyPolicies are n policies, of which those with the first names are about pods and the others about
 // other resources.
 func manyPolicies(n, aboutPods int) []policy.File {
-	others := []schema.GroupResource{
-		{Group: "apps", Resource: "deployments"},
-		{Group: "apps", Resource: "daemonsets"},
-		{Group: "batch", Resource: "jobs"},
-		{Resource: "services"},
-		{Resource: "configmaps"},
-		{Group: "networking.k8s.io", Resource: "ingresses"},
-		{Group: "example.com", Resource: "widgets"},
-	}
+	others := policytest.OtherResources()
 	var files []policy.File
 	for i := range n {
 		group, resource := "", "pods"

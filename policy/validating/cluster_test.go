@@ -15,10 +15,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
-	dynamicfake "k8s.io/client-go/dynamic/fake"
-	"k8s.io/client-go/kubernetes/fake"
 
 	"github.com/gatefold/gatefold/policy"
+	"github.com/gatefold/gatefold/policy/internal/policytest"
 	"github.com/gatefold/gatefold/sdk"
 	"github.com/gatefold/gatefold/sdk/cluster"
 
@@ -42,14 +41,6 @@ metadata: {name: b}
 spec: {policyName: p, validationActions: [Deny], paramRef: {REF, parameterNotFoundAction: Deny}}
 `
 
-func configMap(namespace, name, text string) *corev1.ConfigMap {
-	return &corev1.ConfigMap{
-		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: map[string]string{"from": "cluster"}},
-		Data:       map[string]string{"text": text, "ok": "no"},
-	}
-}
-
 func TestParamsFromCluster(t *testing.T) {
 	const inFile = "\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: limits, namespace: team-a, labels: {from: FROM}}\ndata: {text: file, ok: 'no'}\n"
 	both := strings.ReplaceAll(inFile, "FROM", "file")
@@ -66,17 +57,17 @@ func TestParamsFromCluster(t *testing.T) {
 		"selected, but not as in the files": {ref: "selector: {matchLabels: {from: cluster}}", files: both, want: []string{"ConfigMap more other"}},
 	}
 	objects := func() []*corev1.ConfigMap {
-		return []*corev1.ConfigMap{configMap("team-a", "limits", "cluster"), configMap("team-a", "more", "other"), configMap("team-b", "limits", "elsewhere")}
+		return []*corev1.ConfigMap{policytest.ConfigMap("team-a", "limits", "cluster"), policytest.ConfigMap("team-a", "more", "other"), policytest.ConfigMap("team-b", "limits", "elsewhere")}
 	}
 	fixed, err := cluster.FromObjects(objects()[0], objects()[1], objects()[2])
 	if err != nil {
 		t.Fatal(err)
 	}
-	for kind, c := range map[string]*cluster.Cluster{"fixed": fixed, "live": liveCluster(t, objects()...)} {
+	for kind, c := range map[string]*cluster.Cluster{"fixed": fixed, "live": policytest.LiveCluster(t, objects()...)} {
 		for name, tc := range cases {
 			t.Run(kind+" "+name, func(t *testing.T) {
 				set := loadIn(t, c, strings.NewReplacer("REF", tc.ref, "FAILUREPOLICY", "Fail").Replace(paramPolicy)+tc.files)
-				eventually(t, func() bool { return set.Ready() == nil })
+				policytest.Eventually(t, func() bool { return set.Ready() == nil })
 				r := podRequest(t)
 				r.Namespace = "team-a"
 				verdict, err := set.Validate(t.Context(), r, nil)
@@ -98,8 +89,8 @@ func TestParamsFromCluster(t *testing.T) {
 
 // A param that was made a moment ago is asked for; what could not be listed is an error.
 func TestParamsNotListed(t *testing.T) {
-	limits := configMap("team-a", "limits", "direct")
-	c := liveCluster(t)
+	limits := policytest.ConfigMap("team-a", "limits", "direct")
+	c := policytest.LiveCluster(t)
 	known, err := policy.ClusterOf(c)
 	if err != nil {
 		t.Fatal(err)
@@ -122,7 +113,7 @@ func TestParamsNotListed(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer set.Close()
-			eventually(t, func() bool { return set.Ready() == nil })
+			policytest.Eventually(t, func() bool { return set.Ready() == nil })
 			r := podRequest(t)
 			r.Namespace = "team-a"
 			verdict, err := set.Validate(t.Context(), r, nil)
@@ -133,11 +124,7 @@ func TestParamsNotListed(t *testing.T) {
 		})
 	}
 
-	unlisted, err := cluster.New(fake.NewClientset(), cluster.Options{}) // never run
-	if err != nil {
-		t.Fatal(err)
-	}
-	unlisted.Dynamic = dynamicfake.NewSimpleDynamicClient(runtime.NewScheme())
+	unlisted := policytest.UnlistedCluster(t)
 	for failurePolicy, fails := range map[string]bool{"Fail": true, "Ignore": false} {
 		set := loadIn(t, unlisted, strings.NewReplacer("REF", "name: limits", "FAILUREPOLICY", failurePolicy).Replace(paramPolicy))
 		r := podRequest(t)
@@ -266,43 +253,4 @@ func loadIn(t *testing.T, c *cluster.Cluster, text string) *Set {
 	}
 	t.Cleanup(set.Close)
 	return set
-}
-
-// liveCluster is one that follows a fake apiserver with objects.
-func liveCluster(t *testing.T, objects ...*corev1.ConfigMap) *cluster.Cluster {
-	t.Helper()
-	client := fake.NewClientset()
-	client.Resources = []*metav1.APIResourceList{{GroupVersion: "v1", APIResources: []metav1.APIResource{{Name: "configmaps", Kind: "ConfigMap", Namespaced: true}}}}
-	c, err := cluster.New(client, cluster.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	scheme := runtime.NewScheme()
-	if err := corev1.AddToScheme(scheme); err != nil {
-		t.Fatal(err)
-	}
-	var all []runtime.Object
-	for _, o := range objects {
-		all = append(all, o)
-	}
-	c.Dynamic = dynamicfake.NewSimpleDynamicClient(scheme, all...)
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- c.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
-	return c
-}
-
-func eventually(t *testing.T, is func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !is(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("never")
-		}
-	}
 }

@@ -12,41 +12,40 @@
 package validating
 
 import (
-	"errors"
-
 	v1 "k8s.io/api/admissionregistration/v1"
 	"k8s.io/apiserver/pkg/admission/plugin/policy/validating"
-	"k8s.io/apiserver/pkg/authorization/authorizer"
 
 	"github.com/gatefold/gatefold/policy"
 	"github.com/gatefold/gatefold/policy/internal/document"
-	"github.com/gatefold/gatefold/policy/internal/expression"
 	"github.com/gatefold/gatefold/policy/internal/load"
-	"github.com/gatefold/gatefold/policy/internal/match"
-	"github.com/gatefold/gatefold/policy/internal/params"
-	"github.com/gatefold/gatefold/sdk/config"
 )
 
-const (
-	policyKind  = "ValidatingAdmissionPolicy"
-	bindingKind = "ValidatingAdmissionPolicyBinding"
-)
+const policyKind = "ValidatingAdmissionPolicy"
 
-// Set is a set of policies, compiled and ready. It is safe for concurrent use.
-type Set struct {
-	hooks      []*hook
-	index      *match.Index // of hooks
-	notes      []string
-	authorizer authorizer.UnconditionalAuthorizer // nil: no policy asks
-	params     []*params.Joined
+// loading is how the policies are loaded.
+func loading() *load.Kind[v1.ValidatingAdmissionPolicy, v1.ValidatingAdmissionPolicyBinding, validating.Validator] {
+	return &load.Kind[v1.ValidatingAdmissionPolicy, v1.ValidatingAdmissionPolicyBinding, validating.Validator]{
+		Policy:             policyKind,
+		Binding:            "ValidatingAdmissionPolicyBinding",
+		PolicyAccessor:     validating.NewValidatingAdmissionPolicyAccessor,
+		BindingAccessor:    validating.NewValidatingAdmissionPolicyBindingAccessor,
+		SetPolicyDefaults:  setPolicyDefaults,
+		SetBindingDefaults: setBindingDefaults,
+		CheckPolicy:        checkPolicy,
+		CheckBinding:       checkBinding,
+		Compile:            compile,
+		Note: func(in *load.Set, d *document.Document, p *v1.ValidatingAdmissionPolicy) {
+			in.TypeCheck(d, expressions(p), p.Spec.MatchConstraints, p.Spec.ParamKind)
+		},
+	}
 }
 
 // hook is a policy that is bound.
-type hook struct {
-	*match.Hook
-	policy    *v1.ValidatingAdmissionPolicy
-	bindings  []*v1.ValidatingAdmissionPolicyBinding // as Hook.Bindings
-	evaluator validating.Validator
+type hook = load.Hook[v1.ValidatingAdmissionPolicy, v1.ValidatingAdmissionPolicyBinding, validating.Validator]
+
+// Set is a set of policies, compiled and ready. It is safe for concurrent use.
+type Set struct {
+	policies *load.Policies[v1.ValidatingAdmissionPolicy, v1.ValidatingAdmissionPolicyBinding, validating.Validator]
 }
 
 // Loader makes sets of policies. Its zero value knows nothing of a cluster.
@@ -74,105 +73,24 @@ func (l Loader) Load(paths []string) (*Set, error) {
 // Parse compiles the policies in files. When anything is wrong with them the error is a config.Problems
 // with every reason: unknown fields, what kube-apiserver would refuse, and what the CEL compiler says.
 func (l Loader) Parse(files []policy.File) (*Set, error) {
-	in := load.Read(files, policyKind, bindingKind)
-	in.Cluster = l.Cluster
-	hooks := l.hooks(in)
-	for _, d := range in.Bindings {
-		b := &v1.ValidatingAdmissionPolicyBinding{}
-		bad := d.Decode(b)
-		setBindingDefaults(b)
-		bad = append(bad, d.Problems(checkBinding(b))...)
-		in.Problems = append(in.Problems, bad...)
-		if len(bad) == 0 && in.Bind(d, validating.NewValidatingAdmissionPolicyBindingAccessor(b)) != nil {
-			h := hooks[b.Spec.PolicyName]
-			h.bindings = append(h.bindings, b)
-		}
-	}
-	inForce, err := in.Finish()
+	k := loading()
+	policies, err := k.Finish(k.Read(files, l.Cluster))
 	if err != nil {
 		return nil, err
 	}
-	for _, d := range in.Policies {
-		p := hooks[d.Object.GetName()].policy
-		in.TypeCheck(d, expressions(p), p.Spec.MatchConstraints, p.Spec.ParamKind)
-	}
-	set := &Set{params: in.Followed, authorizer: l.Cluster.Authorizer}
-	indexed := make([]*match.Hook, len(inForce))
-	for i, name := range inForce {
-		set.hooks, indexed[i] = append(set.hooks, hooks[name]), hooks[name].Hook
-	}
-	set.index = match.NewIndex(indexed)
-	set.notes = in.Notes
-	return set, nil
+	return &Set{policies: policies}, nil
 }
 
 // Close ends the following of params. Evaluations may still go on, with the params that were known last.
-func (s *Set) Close() {
-	for _, p := range s.params {
-		p.Close()
-	}
-}
+func (s *Set) Close() { s.policies.Close() }
 
 // Ready returns nil once all params of the cluster were listed; until then, what is missing. Evaluations do not
 // wait for it.
-func (s *Set) Ready() error {
-	var errs []error
-	for _, p := range s.params {
-		errs = append(errs, p.Ready())
-	}
-	return errors.Join(errs...)
-}
+func (s *Set) Ready() error { return s.policies.Ready() }
 
 // Notes says what is odd about the files but no reason to refuse them: a binding without its policy, or an
 // expression that reads a field which no object that the policy is about can have. The latter have several lines.
-func (s *Set) Notes() []string { return s.notes }
+func (s *Set) Notes() []string { return s.policies.Notes }
 
 // Policies returns the names of the policies that are bound, in the order in which they are evaluated.
-func (s *Set) Policies() []string {
-	names := make([]string, len(s.hooks))
-	for i, h := range s.hooks {
-		names[i] = h.policy.Name
-	}
-	return names
-}
-
-// hooks decodes, checks and compiles the policies of in, and gives them to it.
-func (l Loader) hooks(in *load.Set) map[string]*hook {
-	compiled := make([]*hook, len(in.Policies))
-	problems := make([]config.Problems, len(in.Policies))
-	compiler := expression.NewCompiler()
-	compiler.Authorizer = l.Cluster.Authorizer != nil
-	compiler.Each(len(in.Policies), func(c *expression.Compiler, i int) {
-		compiled[i], problems[i] = newHook(c, in.Policies[i])
-	})
-	hooks := map[string]*hook{}
-	for i, h := range compiled {
-		in.Problems = append(in.Problems, problems[i]...)
-		if h != nil {
-			hooks[h.policy.Name], in.Hooks[h.policy.Name] = h, h.Hook
-		}
-	}
-	return hooks
-}
-
-// newHook decodes, checks and compiles the policy in d; nil when it cannot.
-func newHook(c *expression.Compiler, d *document.Document) (*hook, config.Problems) {
-	p := &v1.ValidatingAdmissionPolicy{}
-	problems := d.Decode(p)
-	setPolicyDefaults(p)
-	problems = append(problems, d.Problems(checkPolicy(p))...)
-	evaluator, uses, errs := compile(c, p)
-	problems = append(problems, d.Problems(errs)...)
-	if len(problems) > 0 {
-		return nil, problems
-	}
-	return &hook{
-		Hook: &match.Hook{
-			Policy:         validating.NewValidatingAdmissionPolicyAccessor(p),
-			Namespaced:     uses.Namespace,
-			WholeNamespace: uses.WholeNamespace,
-		},
-		policy:    p,
-		evaluator: evaluator,
-	}, nil
-}
+func (s *Set) Policies() []string { return s.policies.Names() }

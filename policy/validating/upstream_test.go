@@ -108,16 +108,16 @@ func (all evaluators) dispatch(t testing.TB, set *Set, r *sdk.Request, known pol
 		t.Fatal(err)
 	}
 	var hooks []validating.PolicyHook
-	for _, h := range set.hooks {
-		if all[h.policy] == nil {
-			all[h.policy] = upstreamEvaluator(t, h.policy)
+	for _, h := range set.policies.Hooks {
+		if all[h.Typed] == nil {
+			all[h.Typed] = upstreamEvaluator(t, h.Typed)
 		}
 		hooks = append(hooks, validating.PolicyHook{
-			Policy: h.policy, Bindings: h.bindings, ParamInformer: h.ParamInformer, ParamScope: h.ParamScope, Evaluator: all[h.policy],
+			Policy: h.Typed, Bindings: h.TypedBindings, ParamInformer: h.ParamInformer, ParamScope: h.ParamScope, Evaluator: all[h.Typed],
 		})
 	}
 	out := &recorder{Attributes: q.Attributes, annotations: map[string]string{}}
-	dispatcher := validating.NewDispatcher(set.authorizer, generic.NewPolicyMatcher(matching.NewMatcher(lister(t, q.Namespace), nil)))
+	dispatcher := validating.NewDispatcher(set.policies.Authorizer, generic.NewPolicyMatcher(matching.NewMatcher(lister(t, q.Namespace), nil)))
 	err := dispatcher.Dispatch(warning.WithWarningRecorder(context.Background(), out), out, &admission.RuntimeObjectInterfaces{EquivalentResourceMapper: q}, hooks)
 	d := decision{Warnings: out.warnings, Annotations: out.annotations}
 	if denial := (*apierrors.StatusError)(nil); errors.As(err, &denial) {

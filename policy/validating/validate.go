@@ -8,10 +8,8 @@ import (
 	"google.golang.org/grpc/status"
 	v1 "k8s.io/api/admissionregistration/v1"
 	"k8s.io/apiserver/pkg/admission"
-	admissionauthorizer "k8s.io/apiserver/pkg/admission/plugin/authorizer"
 	"k8s.io/apiserver/pkg/admission/plugin/policy/validating"
 	celconfig "k8s.io/apiserver/pkg/apis/cel"
-	"k8s.io/apiserver/pkg/authorization/authorizer"
 
 	"github.com/gatefold/gatefold/sdk"
 
@@ -29,19 +27,15 @@ func (s *Set) Validate(ctx context.Context, r *sdk.Request, known policy.Namespa
 	if match.Exempt(q.GetResource().GroupResource()) {
 		return &sdk.Verdict{}, nil
 	}
-	e := &evaluation{matcher: match.NewMatcher(q)}
-	if s.authorizer != nil {
-		// The same question of several expressions is asked once, as in kube-apiserver.
-		e.authorizer = authorize.ForRequest(ctx, admissionauthorizer.NewCachingAuthorizer(s.authorizer))
-	}
-	for _, i := range s.index.Candidates(e.matcher) {
+	e := &evaluation{matcher: match.NewMatcher(q), authorizer: authorize.ForRequest(ctx, s.policies.Authorizer)}
+	for _, h := range s.policies.Candidates(e.matcher) {
 		if e.versioned == nil {
 			if err := q.Decode(r); err != nil {
 				return nil, err
 			}
 			e.versioned = q.Versioned()
 		}
-		if err := e.evaluate(ctx, s.hooks[i]); err != nil {
+		if err := e.evaluate(ctx, h); err != nil {
 			return nil, err
 		}
 		// CEL takes the end of the context for an error of the expression, which would become a denial.
@@ -72,7 +66,7 @@ func (e *evaluation) evaluate(ctx context.Context, h *hook) error {
 		return nil
 	}
 	annotations := auditAnnotations{}
-	for i, binding := range h.bindings {
+	for i, binding := range h.TypedBindings {
 		results, err := e.results(ctx, h, i, about)
 		if err != nil {
 			if err := e.configurationError(err, h, binding); err != nil {
@@ -81,11 +75,11 @@ func (e *evaluation) evaluate(ctx context.Context, h *hook) error {
 			continue
 		}
 		for _, r := range results {
-			e.verdict.decisions(h.policy, binding, r.Decisions)
-			e.verdict.collect(h.policy, binding, r.AuditAnnotations, annotations)
+			e.verdict.decisions(h.Typed, binding, r.Decisions)
+			e.verdict.collect(h.Typed, binding, r.AuditAnnotations, annotations)
 		}
 	}
-	e.verdict.publish(h.policy.Name, annotations)
+	e.verdict.publish(h.Typed.Name, annotations)
 	return nil
 }
 
@@ -99,16 +93,12 @@ func (e *evaluation) results(ctx context.Context, h *hook, i int, about *match.M
 	if err != nil {
 		return nil, err
 	}
-	var asked authorizer.UnconditionalAuthorizer // a nil interface when there is none: upstream compares with nil
-	if e.authorizer != nil {
-		asked = e.authorizer
-	}
 	results := make([]validating.ValidateResult, len(params))
 	for i, param := range params {
-		results[i] = h.evaluator.Validate(ctx, about.Resource, e.versioned, param, namespace, celconfig.RuntimeCELCostBudget, asked)
+		results[i] = h.Evaluator.Validate(ctx, about.Resource, e.versioned, param, namespace, celconfig.RuntimeCELCostBudget, e.authorizer.Authorizer())
 		// An expression took it for a no, or for an error of its own: neither was said.
 		if err := e.authorizer.TakeError(); err != nil {
-			return nil, match.NotKnown(fmt.Errorf("asking who may do what: %w", err))
+			return nil, match.NotKnown(err)
 		}
 	}
 	return results, nil
@@ -118,17 +108,17 @@ func (e *evaluation) results(ctx context.Context, h *hook, i int, about *match.M
 // is it here; except where the trouble is this program's own, which is an error and not a denial.
 func (e *evaluation) configurationError(err error, h *hook, binding *v1.ValidatingAdmissionPolicyBinding) error {
 	own := e.matcher.Unanswerable(err)
-	if *h.policy.Spec.FailurePolicy == v1.Ignore {
+	if *h.Typed.Spec.FailurePolicy == v1.Ignore {
 		return nil
 	}
 	if own {
-		return status.Errorf(codes.FailedPrecondition, "%s '%s' cannot be evaluated: %v", policyKind, h.policy.Name, err)
+		return status.Errorf(codes.FailedPrecondition, "%s '%s' cannot be evaluated: %v", policyKind, h.Typed.Name, err)
 	}
 	what := "policy"
 	if binding != nil {
 		what = "binding"
 	}
-	e.verdict.deny(h.policy, binding, validating.PolicyDecision{
+	e.verdict.deny(h.Typed, binding, validating.PolicyDecision{
 		Action:  validating.ActionDeny,
 		Message: fmt.Sprintf("failed to configure %s: %v", what, err),
 	})

@@ -19,7 +19,7 @@ func main() {
 		Kind:  config.MutatorConfig,
 		Short: "Serve mutators: cloud identities, labels and annotations, policies",
 		Long: "Serves the mutators that the configuration names to the gate, over gRPC. Identities need the\n" +
-			"cluster's ServiceAccounts, policies its namespaces where requests come without theirs.",
+			"cluster's ServiceAccounts, policies what they ask of it: params, namespaces, permissions and schemas.",
 		Version: version,
 		Cluster: "ServiceAccounts",
 		InPod:   true,

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/wait"
+	admissionauthorizer "k8s.io/apiserver/pkg/admission/plugin/authorizer"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/apiserver/pkg/authorization/authorizerfactory"
 	authorizationclient "k8s.io/client-go/kubernetes/typed/authorization/v1"
@@ -39,16 +40,29 @@ const reserve = 50 * time.Millisecond
 // longest is how long the apiserver is waited for when the request has all the time in the world.
 const longest = 10 * time.Second
 
-// Asked is an authorizer for one request, which remembers that it could not be asked. It is for one goroutine.
+// Asked is an authorizer for one request, which remembers that it could not be asked. It is for one goroutine. Nil:
+// there is none.
 type Asked struct {
 	ctx context.Context //nolint:containedctx // that of the request: CEL does not hand on a context with a deadline
 	to  authorizer.UnconditionalAuthorizer
 	err error
 }
 
-// ForRequest returns an authorizer that asks to within the time of ctx.
+// ForRequest returns an authorizer that asks to within the time of ctx; nil if to is. The same question of several
+// expressions is asked once, as in kube-apiserver.
 func ForRequest(ctx context.Context, to authorizer.UnconditionalAuthorizer) *Asked {
-	return &Asked{ctx: ctx, to: to}
+	if to == nil {
+		return nil
+	}
+	return &Asked{ctx: ctx, to: admissionauthorizer.NewCachingAuthorizer(to)}
+}
+
+// Authorizer returns a as upstream's packages want it: they compare with nil.
+func (a *Asked) Authorizer() authorizer.UnconditionalAuthorizer {
+	if a == nil {
+		return nil
+	}
+	return a
 }
 
 // Authorize implements authorizer.UnconditionalAuthorizer.
@@ -61,12 +75,13 @@ func (a *Asked) Authorize(_ context.Context, attributes authorizer.Attributes) (
 	defer cancel()
 	decision, reason, err := a.to.Authorize(ctx, attributes)
 	if err != nil {
-		a.err = err
+		a.err = fmt.Errorf("asking who may do what: %w", err)
 	}
 	return decision, reason, err
 }
 
-// TakeError returns why it could not be asked, since the last time; nil when it could, or when a is nil.
+// TakeError returns why it could not be asked, since the last time; nil when it could, or when a is nil. Expressions
+// take it for a no, or for an error of their own.
 func (a *Asked) TakeError() error {
 	if a == nil {
 		return nil

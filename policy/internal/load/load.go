@@ -25,29 +25,33 @@ const group = "admissionregistration.k8s.io"
 
 // Set is what is in files of one kind of policies and its bindings.
 type Set struct {
-	// PolicyKind and BindingKind are the two kinds.
-	PolicyKind, BindingKind string
-	// Policies and Bindings are each in the order of their names.
-	Policies, Bindings []*document.Document
-	// Hooks are the policies that could be used, by name; whoever decodes them fills it.
-	Hooks map[string]*match.Hook
 	// Notes are what is odd but no reason to refuse the files.
 	Notes []string
 	// Problems are the reasons to refuse the files.
 	Problems config.Problems
-	// Cluster is where Finish looks for params that are not in the files.
+	// Cluster is what policies may ask of the cluster.
 	Cluster policy.Cluster
-	// Followed are the params that Finish has begun to follow; they are to be closed.
-	Followed []*params.Joined
+
+	policyKind, bindingKind string
+	policies, bindings      []*document.Document   // each in the order of their names
+	hooks                   map[string]*match.Hook // the policies that could be used, by name
+	followed                []*params.Joined       // to be closed
 
 	docs    []*document.Document
 	checker *typecheck.Checker // nil: not needed yet
 }
 
-// Read reads files, and picks the policies and bindings of the two kinds out of them.
-func Read(files []policy.File, policyKind, bindingKind string) *Set {
+// Read reads files, and picks the policies of the kind and their bindings out of them.
+func (k *Kind[P, B, E]) Read(files []policy.File, known policy.Cluster) *Set {
+	return read(files, known, k.Policy, k.Binding)
+}
+
+func read(files []policy.File, known policy.Cluster, policyKind, bindingKind string) *Set {
 	docs, problems := document.Read(files)
-	s := &Set{PolicyKind: policyKind, BindingKind: bindingKind, Problems: problems, Hooks: map[string]*match.Hook{}, docs: docs}
+	s := &Set{
+		Problems: problems, Cluster: known, policyKind: policyKind, bindingKind: bindingKind,
+		hooks: map[string]*match.Hook{}, docs: docs,
+	}
 	first := map[string]*document.Document{}
 	for _, d := range docs {
 		gvk, name := d.Object.GroupVersionKind(), d.Object.GetName()
@@ -65,14 +69,14 @@ func Read(files []policy.File, policyKind, bindingKind string) *Set {
 		}
 		first[gvk.Kind+"/"+name] = d
 		if gvk.Kind == policyKind {
-			s.Policies = append(s.Policies, d)
+			s.policies = append(s.policies, d)
 		} else {
-			s.Bindings = append(s.Bindings, d)
+			s.bindings = append(s.bindings, d)
 		}
 	}
 	byName := func(a, b *document.Document) int { return strings.Compare(a.Object.GetName(), b.Object.GetName()) }
-	slices.SortFunc(s.Policies, byName)
-	slices.SortFunc(s.Bindings, byName)
+	slices.SortFunc(s.policies, byName)
+	slices.SortFunc(s.bindings, byName)
 	return s
 }
 
@@ -89,25 +93,25 @@ func (s *Set) OfKind(group, kind string) []*document.Document {
 
 func (s *Set) problem(p ...config.Problem) { s.Problems = append(s.Problems, p...) }
 
-// Bind gives the binding in d to its policy, which is returned; nil when there is none.
-func (s *Set) Bind(d *document.Document, binding generic.BindingAccessor) *match.Hook {
+// bind gives the binding in d to its policy, if there is one.
+func (s *Set) bind(d *document.Document, binding generic.BindingAccessor) bool {
 	name := binding.GetPolicyName().Name
-	h := s.Hooks[name]
+	h := s.hooks[name]
 	if h == nil {
 		s.Notes = append(s.Notes, fmt.Sprintf("%s:%d: %s '%s' does nothing: there is no policy %q in these files",
-			d.File, d.Line, s.BindingKind, binding.GetName(), name))
-		return nil
+			d.File, d.Line, s.bindingKind, binding.GetName(), name))
+		return false
 	}
 	h.Bindings = append(h.Bindings, binding)
-	return h
+	return true
 }
 
-// Finish adds the params, and returns the names of the policies that are bound, in their order; the others are
+// finish adds the params, and returns the names of the policies that are bound, in their order; the others are
 // left out, as kube-apiserver does. The error is a config.Problems, or says that a cluster has no means to follow
 // its objects; nothing is then followed.
-func (s *Set) Finish() (inForce []string, err error) {
+func (s *Set) finish() (inForce []string, err error) {
 	var kinds []v1.ParamKind
-	for _, h := range s.Hooks {
+	for _, h := range s.hooks {
 		if kind := h.Policy.GetParamKind(); kind != nil {
 			kinds = append(kinds, *kind)
 		}
@@ -120,17 +124,17 @@ func (s *Set) Finish() (inForce []string, err error) {
 		})
 		return nil, s.Problems
 	}
-	for _, d := range s.Policies {
+	for _, d := range s.policies {
 		name := d.Object.GetName()
-		h := s.Hooks[name]
+		h := s.hooks[name]
 		if len(h.Bindings) == 0 {
 			s.Notes = append(s.Notes, fmt.Sprintf("%s:%d: %s '%s' does nothing: no binding in these files names it",
-				d.File, d.Line, s.PolicyKind, name))
+				d.File, d.Line, s.policyKind, name))
 			continue
 		}
 		if kind := h.Policy.GetParamKind(); kind != nil {
 			if err := s.addParams(d, h, *kind, found[*kind]); err != nil {
-				s.Close()
+				s.close()
 				return nil, err
 			}
 		}
@@ -148,25 +152,24 @@ func (s *Set) addParams(d *document.Document, h *match.Hook, kind v1.ParamKind, 
 	if s.Cluster.Objects == nil {
 		if files.Empty() {
 			s.Notes = append(s.Notes, fmt.Sprintf("%s:%d: %s '%s': there is no %s among these files for it to take params from",
-				d.File, d.Line, s.PolicyKind, d.Object.GetName(), params.Describe(kind)))
+				d.File, d.Line, s.policyKind, d.Object.GetName(), params.Describe(kind)))
 		}
 		return nil
 	}
 	joined, err := params.Join(files, schema.FromAPIVersionAndKind(kind.APIVersion, kind.Kind), s.Cluster)
 	if err != nil {
-		return fmt.Errorf("%s:%d: %s '%s': %w", d.File, d.Line, s.PolicyKind, d.Object.GetName(), err)
+		return fmt.Errorf("%s:%d: %s '%s': %w", d.File, d.Line, s.policyKind, d.Object.GetName(), err)
 	}
-	s.Followed = append(s.Followed, joined)
+	s.followed = append(s.followed, joined)
 	h.ParamInformer, h.ScopeNow = joined, joined.ScopeNow
 	return nil
 }
 
-// Close ends the following of params.
-func (s *Set) Close() {
-	for _, f := range s.Followed {
+func (s *Set) close() {
+	for _, f := range s.followed {
 		f.Close()
 	}
-	s.Followed = nil
+	s.followed = nil
 }
 
 // TypeCheck notes what is odd about the expressions of the policy in d, which compile, given what the policy is

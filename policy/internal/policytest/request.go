@@ -2,10 +2,13 @@
 package policytest
 
 import (
+	"encoding/json"
+	"os"
 	"testing"
 
 	reviewv1 "k8s.io/api/admission/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/gatefold/gatefold/sdk"
 
@@ -45,6 +48,33 @@ func Request(t testing.TB, r *reviewv1.AdmissionRequest, ns *admissionv1.Namespa
 		q.DryRun = *r.DryRun
 	}
 	return &sdk.Request{AdmissionRequest: q}
+}
+
+// ReadRequest reads an AdmissionReview from a file.
+func ReadRequest(t testing.TB, file string) *sdk.Request {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var review reviewv1.AdmissionReview
+	if err := json.Unmarshal(data, &review); err != nil {
+		t.Fatal(err)
+	}
+	return Request(t, review.Request, nil)
+}
+
+// OtherResources are some that are not pods.
+func OtherResources() []schema.GroupResource {
+	return []schema.GroupResource{
+		{Group: "apps", Resource: "deployments"},
+		{Group: "apps", Resource: "daemonsets"},
+		{Group: "batch", Resource: "jobs"},
+		{Resource: "services"},
+		{Resource: "configmaps"},
+		{Group: "networking.k8s.io", Resource: "ingresses"},
+		{Group: "example.com", Resource: "widgets"},
+	}
 }
 
 func withoutNull(raw []byte) []byte {
