@@ -5,6 +5,7 @@ package typecheck
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -111,10 +112,18 @@ type typedEnv struct {
 func (e *typedEnv) check(source string) (*celgo.Type, []*celcommon.Error) {
 	ast, issues := e.env.Compile(source)
 	if issues != nil && issues.Err() != nil {
-		return nil, issues.Errors()
+		return nil, slices.DeleteFunc(issues.Errors(), func(e *celcommon.Error) bool { return twoPlaces.MatchString(e.Message) })
 	}
 	return ast.OutputType(), nil
 }
+
+// twoPlaces fits what the compiler says of objects of one kind from two places, such as containers and init
+// containers that are added: each place in a schema is a type of its own there, and the values do very well together.
+var twoPlaces = func() *regexp.Regexp {
+	const place = `(?:list\()?(?:object|params)\.[\w.@-]+\)?`
+	return regexp.MustCompile(`^found no matching overload for '_(?:\+|==|!=|\?_:)_' applied to '\((?:bool, )?` + place + `, ` + place + `\)'$` +
+		`|^expected type '` + place + `' but found '` + place + `'$`)
+}()
 
 // env returns the environment for a kind of objects; nil when no schema of them is known.
 func (c *Checker) env(kind, params schema.GroupVersionKind) *typedEnv {
