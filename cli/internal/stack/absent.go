@@ -37,7 +37,7 @@ func (a *absent) refuse(backend away) error {
 		return status.Errorf(codes.FailedPrecondition, "%s is not asked offline", endpoint)
 	}
 	if endpoint != "" && !strings.HasPrefix(endpoint, inproc) {
-		return status.Errorf(codes.FailedPrecondition, "%s is not asked offline, and %s", endpoint, a.cfg.unserved(backend))
+		return status.Errorf(codes.FailedPrecondition, "%s is not asked offline, and %s", endpoint, a.cfg.unserved(backend, endpoint))
 	}
-	return status.Error(codes.FailedPrecondition, a.cfg.unserved(backend))
+	return status.Error(codes.FailedPrecondition, a.cfg.unserved(backend, endpoint))
 }

@@ -146,10 +146,13 @@ func (c *Config) serves(backendType, handler string) bool {
 	return slices.Contains(c.served(backendType), handler)
 }
 
-// unserved says that nothing in this file answers for a backend. The host of an inproc endpoint looks like the
-// handler, and is not.
-func (c *Config) unserved(b away) string {
+// unserved says that nothing in this file answers for a backend. One with an inproc endpoint was meant to be
+// answered: the endpoint's host looks like the handler, and is not.
+func (c *Config) unserved(b away, endpoint string) string {
 	text := fmt.Sprintf("no %sConfig in %s serves %q", b.backendType, c.File, b.handler)
+	if !strings.HasPrefix(endpoint, inproc) {
+		return text
+	}
 	if served := c.served(b.backendType); len(served) > 0 {
 		text += fmt.Sprintf(", only %s; say which with handler", strings.Join(served, ", "))
 	}
@@ -162,7 +165,7 @@ func (c *Config) Notes() []string {
 	var notes []string
 	for _, b := range c.Gateway.Backends {
 		if strings.HasPrefix(b.Endpoint, inproc) && !c.serves(b.Type, b.Handler) {
-			notes = append(notes, fmt.Sprintf("backend %q: %s", b.Name, c.unserved(away{b.Type, b.Handler})))
+			notes = append(notes, fmt.Sprintf("backend %q: %s", b.Name, c.unserved(away{b.Type, b.Handler}, b.Endpoint)))
 		}
 	}
 	return notes
