@@ -86,6 +86,23 @@ spec: {anything: goes}
 	}
 }
 
+// Each of the services is given files that are only for the other.
+func TestNotesOtherKind(t *testing.T) {
+	set, err := Parse([]policy.File{{Name: "p.yaml", Data: []byte(`
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingAdmissionPolicy
+metadata: {name: other}
+`)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"p.yaml:2: MutatingAdmissionPolicy 'other' does nothing here, and there is no ValidatingAdmissionPolicy in these files; " +
+		"name it in policy.paths of a MutatorConfig"}
+	if diff := cmp.Diff(want, set.Notes()); diff != "" {
+		t.Errorf("notes (-want +got):\n%s", diff)
+	}
+}
+
 // FuzzDocuments looks for files that make the reader panic, or say something useless. It leaves out the CEL
 // compiler, which is upstream's and too slow for it.
 func FuzzDocuments(f *testing.F) {

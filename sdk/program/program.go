@@ -98,7 +98,9 @@ func (p Program) Execute(ctx context.Context, args []string, stdout, stderr io.W
 		Args:    cobra.NoArgs, SilenceUsage: true, SilenceErrors: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			running = true
-			source.InCluster = p.InPod && source.Kubeconfig == "" && len(source.ObjectFiles) == 0 && cluster.InPod()
+			if p.InPod {
+				source.InCluster = source.Kubeconfig == "" && len(source.ObjectFiles) == 0 && cluster.InPod()
+			}
 			return p.Run(cmd.Context(), configFile, source)
 		},
 	}
@@ -107,6 +109,10 @@ func (p Program) Execute(ctx context.Context, args []string, stdout, stderr io.W
 	flags.StringVar(&source.Kubeconfig, "kubeconfig", "", "kubeconfig of the cluster whose "+p.Cluster+" to watch")
 	flags.StringSliceVar(&source.ObjectFiles, "objects", nil, "files with the "+p.Cluster+" to know, instead of a cluster")
 	command.MarkFlagsMutuallyExclusive("kubeconfig", "objects")
+	if !p.InPod { // the others need no telling
+		flags.BoolVar(&source.InCluster, "in-cluster", false, "watch the "+p.Cluster+" of the cluster whose pod this runs in")
+		command.MarkFlagsMutuallyExclusive("kubeconfig", "objects", "in-cluster")
+	}
 	_ = command.MarkFlagRequired("config") // fails only for a flag that is not there
 	command.SetArgs(args)
 	command.SetOut(stdout)

@@ -29,9 +29,11 @@ func TestExecute(t *testing.T) {
 		"an unknown flag":       {args: []string{"--colour"}, code: ExitUsage, out: "unknown flag: --colour"},
 		"an argument":           {args: []string{"--config", "x.yaml", "y"}, code: ExitUsage, out: "unknown command"},
 		"two clusters":          {args: []string{"--config", "x.yaml", "--kubeconfig", "a", "--objects", "b"}, code: ExitUsage, out: "none of the others can be"},
+		"a file and the pod's":  {args: []string{"--config", "x.yaml", "--objects", "b", "--in-cluster"}, code: ExitUsage, out: "none of the others can be"},
+		"the pod's reaches Run": {args: []string{"--config", "x.yaml", "--in-cluster"}, err: errors.New("echo"), code: ExitFailed, out: "x.yaml [] true"},
 		"help":                  {args: []string{"--help"}, code: ExitDrained, out: "file with a JudgeConfig"},
 		"version":               {args: []string{"--version"}, code: ExitDrained, out: "judge version v9"},
-		"its flags reach Run":   {args: []string{"--config", "x.yaml", "--objects", "a,b"}, err: errors.New("echo"), code: ExitFailed, out: "x.yaml [a b]"},
+		"its flags reach Run":   {args: []string{"--config", "x.yaml", "--objects", "a,b"}, err: errors.New("echo"), code: ExitFailed, out: "x.yaml [a b] false"},
 		"the file and the kind": {args: []string{"-h"}, code: ExitDrained, out: "judge --config FILE"},
 	}
 	for name, test := range tests {
@@ -43,7 +45,7 @@ func TestExecute(t *testing.T) {
 					if test.err == nil {
 						return nil
 					}
-					return fmt.Errorf("%w (%s %v)", test.err, configFile, source.ObjectFiles)
+					return fmt.Errorf("%w (%s %v %t)", test.err, configFile, source.ObjectFiles, source.InCluster)
 				},
 			}.Execute(t.Context(), test.args, &out, &out)
 			if code != test.code || !strings.Contains(out.String(), test.out) {

@@ -13,7 +13,11 @@ import (
 
 // pages are those that can be followed from beginning to end.
 var pages = []string{
+	"docs/how-to/limit-how-many.md",
+	"docs/how-to/stamp-labels.md",
 	"docs/how-to/test-policies.md",
+	"docs/how-to/use-policies.md",
+	"docs/tutorials/first-refusal.md",
 	"docs/tutorials/stamp-a-label.md",
 }
 
@@ -56,8 +60,11 @@ func TestPages(t *testing.T) {
 			shell := &page.Shell{
 				Dir: dir,
 				Env: append(os.Environ(), "PATH="+assets+":"+os.Getenv("PATH"), "KUBEBUILDER_ASSETS="+assets, "NO_COLOR=1"),
-				// What the target does once kube-apiserver has been built.
-				Instead: map[string]string{"make cluster": "exec " + cluster + " -dir .tmp/cluster"},
+				// What the targets do once everything has been built.
+				Instead: map[string]string{
+					"make cluster": "exec " + cluster + " -dir .tmp/cluster",
+					`make run RUNFLAGS="--folder .tmp/first"`: "exec bin/gatefold run --config examples/gatefold.yaml --folder .tmp/first",
+				},
 			}
 			defer shell.Stop()
 			for _, s := range steps {

@@ -46,6 +46,7 @@ func check(ctx context.Context, s Streams, file string) error {
 		cfg.Gateway = &gateway.Config{}
 		cfg.Gateway.SetDefaults()
 	}
+	odd := cfg.Notes() // before its backends all become ones of this process
 	c, _, err := stack.Cluster(nil, "", nil)
 	if err != nil {
 		return err
@@ -59,6 +60,9 @@ func check(ctx context.Context, s Streams, file string) error {
 	if servicesOnly {
 		_, err = fmt.Fprintf(s.Out, "%s is in order: %s\n", file, strings.Join(served(cfg), ", "))
 		return err
+	}
+	for _, note := range odd {
+		fmt.Fprintf(s.Err, "note: %s\n", note)
 	}
 	if cfg.Gateway.Listen.TLS == nil {
 		fmt.Fprintln(s.Err, "note: listen.tls is missing: only gatefold run can use this file, it makes a throwaway certificate")

@@ -126,6 +126,7 @@ func TestCheck(t *testing.T) {
 		"good":       configFile,
 		"bad-config": "testdata/bad-config.yaml",
 		"bad-policy": "testdata/bad-policy.yaml",
+		"unserved":   "testdata/unserved.yaml",
 		"validator":  "testdata/only-validator.yaml",
 		"mutator":    "testdata/only-mutator.yaml",
 		"bad-label":  "testdata/only-bad-mutator.yaml",

@@ -17,7 +17,7 @@ type absent struct {
 	admissionv1.UnsafeMutatorServiceServer
 	admissionv1.UnsafeValidatorServiceServer
 	endpoints map[away]string // where they are in production
-	file      string
+	cfg       *Config
 }
 
 // Mutate implements admissionv1.MutatorServiceServer.
@@ -32,13 +32,12 @@ func (a *absent) Validate(_ context.Context, req *admissionv1.ValidateRequest) (
 
 // refuse answers with FailedPrecondition because that is not retried.
 func (a *absent) refuse(backend away) error {
-	kind := backend.backendType + "Config"
 	endpoint := a.endpoints[backend]
 	if strings.HasPrefix(endpoint, "https://") {
 		return status.Errorf(codes.FailedPrecondition, "%s is not asked offline", endpoint)
 	}
 	if endpoint != "" && !strings.HasPrefix(endpoint, inproc) {
-		return status.Errorf(codes.FailedPrecondition, "%s is not asked offline, and no %s in %s serves %q", endpoint, kind, a.file, backend.handler)
+		return status.Errorf(codes.FailedPrecondition, "%s is not asked offline, and %s", endpoint, a.cfg.unserved(backend, endpoint))
 	}
-	return status.Errorf(codes.FailedPrecondition, "no %s in %s serves %q", kind, a.file, backend.handler)
+	return status.Error(codes.FailedPrecondition, a.cfg.unserved(backend, endpoint))
 }

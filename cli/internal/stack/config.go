@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 
@@ -129,10 +130,43 @@ func (c *Config) offline() map[away]string {
 	return endpoints
 }
 
+// served names the handlers of this file's service for backends of a type.
+func (c *Config) served(backendType string) []string {
+	switch {
+	case backendType == gateway.Mutator && c.Mutator != nil:
+		return c.Mutator.Mutators
+	case backendType == gateway.Validator && c.Validator != nil:
+		return c.Validator.Validators
+	}
+	return nil
+}
+
 // serves tells whether a service of this file answers for a backend.
 func (c *Config) serves(backendType, handler string) bool {
-	if backendType == gateway.Mutator {
-		return c.Mutator != nil && slices.Contains(c.Mutator.Mutators, handler)
+	return slices.Contains(c.served(backendType), handler)
+}
+
+// unserved says that nothing in this file answers for a backend. One with an inproc endpoint was meant to be
+// answered: the endpoint's host looks like the handler, and is not.
+func (c *Config) unserved(b away, endpoint string) string {
+	text := fmt.Sprintf("no %sConfig in %s serves %q", b.backendType, c.File, b.handler)
+	if !strings.HasPrefix(endpoint, inproc) {
+		return text
 	}
-	return c.Validator != nil && slices.Contains(c.Validator.Validators, handler)
+	if served := c.served(b.backendType); len(served) > 0 {
+		text += fmt.Sprintf(", only %s; say which with handler", strings.Join(served, ", "))
+	}
+	return text
+}
+
+// Notes says of each backend in this process that no service of this file answers for it. Who asks for it gets
+// an error.
+func (c *Config) Notes() []string {
+	var notes []string
+	for _, b := range c.Gateway.Backends {
+		if strings.HasPrefix(b.Endpoint, inproc) && !c.serves(b.Type, b.Handler) {
+			notes = append(notes, fmt.Sprintf("backend %q: %s", b.Name, c.unserved(away{b.Type, b.Handler}, b.Endpoint)))
+		}
+	}
+	return notes
 }

@@ -86,7 +86,7 @@ func (s *Services) runValidator(ctx context.Context) error {
 
 func (s *Services) runAbsent(ctx context.Context) error {
 	server := grpc.NewServer()
-	a := &absent{endpoints: s.options.away, file: s.cfg.File}
+	a := &absent{endpoints: s.options.away, cfg: s.cfg}
 	admissionv1.RegisterMutatorServiceServer(server, a)
 	admissionv1.RegisterValidatorServiceServer(server, a)
 	// The gate's client side watches health, and gRPC complains of servers that do not have it.

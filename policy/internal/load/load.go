@@ -77,7 +77,29 @@ func read(files []policy.File, known policy.Cluster, policyKind, bindingKind str
 	byName := func(a, b *document.Document) int { return strings.Compare(a.Object.GetName(), b.Object.GetName()) }
 	slices.SortFunc(s.policies, byName)
 	slices.SortFunc(s.bindings, byName)
+	s.noteOthers()
 	return s
+}
+
+// The two kinds of policies, each of which a service of its own evaluates. A folder may hold both, and is then given
+// to both.
+const (
+	validatingPolicy = "ValidatingAdmissionPolicy"
+	mutatingPolicy   = "MutatingAdmissionPolicy"
+)
+
+// noteOthers notes that all policies in the files are for the other service.
+func (s *Set) noteOthers() {
+	other, where := validatingPolicy, "ValidatorConfig"
+	if s.policyKind == validatingPolicy {
+		other, where = mutatingPolicy, "MutatorConfig"
+	}
+	others := s.OfKind(group, other)
+	if len(s.policies) > 0 || len(others) == 0 {
+		return
+	}
+	s.Notes = append(s.Notes, fmt.Sprintf("%s:%d: %s '%s' does nothing here, and there is no %s in these files; name it in policy.paths of a %s",
+		others[0].File, others[0].Line, other, others[0].Object.GetName(), s.policyKind, where))
 }
 
 // OfKind returns the objects of a kind, in whatever version, in their order in the files.

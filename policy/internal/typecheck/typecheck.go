@@ -5,6 +5,7 @@ package typecheck
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -108,15 +109,24 @@ func same(a, b *celcommon.Error) bool {
 type typedEnv struct {
 	env       *celgo.Env
 	variables *apiservercel.DeclType
+	right     *regexp.Regexp // complaints that are none
 }
 
 // check returns the type of an expression, and what is wrong with it.
 func (e *typedEnv) check(source string) (*celgo.Type, []*celcommon.Error) {
 	ast, issues := e.env.Compile(source)
 	if issues != nil && issues.Err() != nil {
-		return nil, issues.Errors()
+		return nil, slices.DeleteFunc(issues.Errors(), func(issue *celcommon.Error) bool { return e.right.MatchString(issue.Message) })
 	}
 	return ast.OutputType(), nil
+}
+
+// twoPlaces returns what fits the compiler's words about objects of one kind from two places, such as containers and
+// init containers that are added: each place in a schema is a type of its own there, and the values do very well together.
+func twoPlaces() *regexp.Regexp {
+	const place = `(?:list\()?(?:object|params)\.[\w.@-]+\)?`
+	return regexp.MustCompile(`^found no matching overload for '_(?:\+|==|!=|\?_:)_' applied to '\((?:bool, )?` + place + `, ` + place + `\)'$` +
+		`|^expected type '` + place + `' but found '` + place + `'$`)
 }
 
 // env returns the environment for a kind of objects; nil when no schema of them is known.
@@ -181,5 +191,5 @@ func newTypedEnv(object, params *apiservercel.DeclType, hasParams bool) (*typedE
 	if err != nil {
 		return nil, err
 	}
-	return &typedEnv{env: env, variables: variables}, nil
+	return &typedEnv{env: env, variables: variables, right: twoPlaces()}, nil
 }

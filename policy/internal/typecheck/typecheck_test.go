@@ -135,6 +135,23 @@ func TestVariablesAndParams(t *testing.T) {
 	}
 }
 
+// Objects of one kind from two places may stand together, of which upstream warns.
+func TestTwoPlaces(t *testing.T) {
+	for expr, odd := range map[string]bool{
+		"(object.spec.containers + object.spec.?initContainers.orValue([])).all(c, c.image != '')":                           false,
+		"[object.spec.containers, object.spec.initContainers].all(l, l.all(c, c.image != ''))":                               false,
+		"(has(object.spec.initContainers) ? object.spec.initContainers : object.spec.containers).size() > 0":                 false,
+		"object.spec.containers[0].securityContext == object.spec.initContainers[0].securityContext":                         false,
+		"object.spec == object.metadata.name":                                                                                true,
+		"(object.spec.containers + object.spec.?initContainers.orValue([])).all(c, c.image != '') && object.spec.imag == ''": true,
+	} {
+		list := []expression.Expression{{At: field.NewPath("at"), Accessor: &validating.ValidationCondition{Expression: expr}}}
+		if got := NewChecker(nil).Check(list, constraintsOf("/v1/pods"), nil); len(got) > 0 != odd {
+			t.Errorf("%s: odd is %t, not %t: %v", expr, len(got) > 0, odd, got)
+		}
+	}
+}
+
 // Of several kinds, only what is wrong for all is told.
 func TestSeveralKinds(t *testing.T) {
 	constraints := constraintsOf("/v1/pods")

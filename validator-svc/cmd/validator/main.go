@@ -19,10 +19,11 @@ func main() {
 		Kind:  config.ValidatorConfig,
 		Short: "Serve validators: policies and rules that accept or refuse objects",
 		Long: "Serves the validators that the configuration names to the gate, over gRPC. The policies' files are\n" +
-			"watched too. Policies need a cluster only behind a gate that does not send the namespaces along; what\n" +
-			"looks at other objects of the cluster needs one always, and takes the one whose pod it runs in.",
+			"watched too. Policies need a cluster for params that are not in their files, for the authorizer, and for what\n" +
+			"does not come with a request of a namespace; they have none unless a flag names one. quota and snapshot\n" +
+			"need one always, and take the one whose pod this runs in. With --objects these files are the cluster.",
 		Version: version,
-		Cluster: "namespaces",
+		Cluster: "objects",
 		Run: func(ctx context.Context, configFile string, source cluster.Source) error {
 			return validatorsvc.Run(ctx, validatorsvc.Options{ConfigFile: configFile, Source: source, Version: version})
 		},
