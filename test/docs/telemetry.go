@@ -165,7 +165,7 @@ func logs(root string, w *words, metrics []*metric, attributes map[string]bool) 
 	fields := map[string]bool{"time": true, "level": true, "service": true, "msg": true, "trace_id": true, "span_id": true}
 	var unseen []error
 	for _, in := range []struct{ folder, from string }{
-		{"gateway", "gateway"}, {"mutator-svc", "mutator"}, {"validator-svc", "validator"}, {"sdk", "any"},
+		{"gateway", "gateway"}, {"mutator-svc", "mutator"}, {"validator-svc", "validator"}, {"policy", "mutator, validator"}, {"sdk", "any"},
 	} {
 		told, err := readTelling(filepath.Join(root, in.folder), in.from)
 		if err != nil {
