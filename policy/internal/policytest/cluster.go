@@ -33,7 +33,7 @@ func LiveCluster(t *testing.T, objects ...*corev1.ConfigMap) *cluster.Cluster {
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
-			t.Error(err)
+			t.Errorf("following the cluster: %v", err)
 		}
 	})
 	return c
