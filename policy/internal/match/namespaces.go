@@ -13,7 +13,7 @@ var errNoNamespace = errors.New("the request carries no namespaceObject: the gat
 
 // namespaces is a lister of the one namespace that came with a request.
 type namespaces struct {
-	known   *corev1.Namespace // nil when none came
+	known *corev1.Namespace // nil when none came
 	// missing: it was asked in vain. A flag, because upstream wraps the error of a lister in one that does not unwrap.
 	missing bool
 }
