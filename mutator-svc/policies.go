@@ -2,6 +2,7 @@ package mutatorsvc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/gatefold/gatefold/policy"
@@ -33,6 +34,9 @@ func newPolicies(state *cluster.Cluster) (p *policies, run func(context.Context)
 
 // load loads the policies that cfg names. The set is to be closed.
 func (p *policies) load(cfg PolicyConfig) (*mutating.Set, error) {
+	if len(cfg.Paths) == 0 { // the policies would be off, and nobody would know
+		return nil, errors.New("policy is served and has no paths any more: give it some, or take policy off the mutators and start the program again")
+	}
 	set, err := p.loader.Load(cfg.Paths)
 	if err != nil {
 		return nil, fmt.Errorf("loading policies: %w", err)

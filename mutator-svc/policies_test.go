@@ -122,3 +122,18 @@ func TestBadPoliciesAtTheStart(t *testing.T) {
 		})
 	}
 }
+
+// What is served is decided at the start. A configuration without policies must not switch them off until then.
+func TestReloadWithoutPolicies(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "p.yaml")
+	if err := os.WriteFile(path, []byte(policyText("'first'")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, strings.ReplaceAll(policyConfig, "PATH", path), func(string) cluster.Source { return cluster.Source{} })
+	s.labelOf(t, mutatorsvc.Policy) // it has started
+	s.configure(t, strings.ReplaceAll(policyConfig, "policy: {paths: [PATH]}", "labels: {rules: [{set: {labels: {mutate: x}}}]}"))
+	eventually(t, "the log says what to do", func() bool { return s.logs.contain("policy is served and has no paths any more") })
+	if got := s.labelOf(t, mutatorsvc.Policy); got != "first" {
+		t.Errorf("got %q", got)
+	}
+}

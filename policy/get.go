@@ -52,6 +52,13 @@ func (g *getter) get(ctx context.Context, kind schema.GroupVersionKind, namespac
 		return nil, err
 	}
 	object, err := g.cluster.Dynamic.Resource(resource).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
+	if _, unserved := apierrors.StatusCause(err, metav1.CauseTypeUnexpectedServerResponse); unserved {
+		// The path is not found, and not an object: the kind is gone, or served elsewhere now.
+		g.mu.Lock()
+		delete(g.resources, kind)
+		g.mu.Unlock()
+		return nil, fmt.Errorf("the apiserver does not serve %s any more: %v", resource, err) //nolint:errorlint // see resource
+	}
 	if apierrors.IsNotFound(err) {
 		g.absent.Add(key, nil, absentTTL)
 	}

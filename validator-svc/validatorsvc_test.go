@@ -161,6 +161,17 @@ func TestReload(t *testing.T) {
 	}
 }
 
+// What is served is decided at the start. A configuration without policies must not let everything pass until then.
+func TestReloadWithoutPolicies(t *testing.T) {
+	s := start(t)
+	s.answer(t) // it has started
+	s.write(t, "gatefold.yaml", "apiVersion: gatefold.dev/v1alpha1\nkind: ValidatorConfig\nvalidators: [snapshot]\nsnapshot: {}\n")
+	eventually(t, "the log says what to do", func() bool { return strings.Contains(s.logs.String(), "policy is served and has no paths any more") })
+	if got := s.answer(t); !strings.HasSuffix(got, "first") {
+		t.Errorf("got %q", got)
+	}
+}
+
 // logs is a writer that can be read while it is written.
 type logs struct {
 	mu   sync.Mutex

@@ -131,8 +131,8 @@ func (k *kind) result(raw []byte, changed runtime.Object) (any, error) {
 	return u.Object, nil
 }
 
-// withoutDefaults takes from changed the members that defaulted has and came has not, unless a policy gave them
-// another value. Lists are compared element by element, as far as they have kept their length.
+// withoutDefaults takes from changed the members that defaulted has and came has not, or has null, unless a policy
+// gave them another value. Lists are compared element by element, as far as they have kept their length.
 func withoutDefaults(changed, defaulted, came any) {
 	switch c := changed.(type) {
 	case map[string]any:
@@ -146,6 +146,10 @@ func withoutDefaults(changed, defaulted, came any) {
 			original, wasThere := o[name]
 			switch {
 			case !isThere:
+			case wasThere && original == nil && value != nil: // null, which the default takes the place of
+				if reflect.DeepEqual(now, value) {
+					c[name] = nil
+				}
 			case wasThere:
 				withoutDefaults(now, value, original)
 			case reflect.DeepEqual(now, value):

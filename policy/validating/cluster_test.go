@@ -199,6 +199,36 @@ validations:
 	}
 }
 
+// Under Ignore what could not be asked for one param takes nothing away from what another one has said.
+func TestAuthorizerForOneOfTheParams(t *testing.T) {
+	text := strings.NewReplacer("REF", "selector: {}, namespace: team-a", "FAILUREPOLICY", "Ignore", "params.data.ok == 'yes'",
+		"params.metadata.name == 'asks' ? authorizer.path('/x').check('get').allowed() : false").Replace(paramPolicy) + `---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: FIRST, namespace: team-a}
+data: {text: one, ok: 'no'}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: SECOND, namespace: team-a}
+data: {text: two, ok: 'no'}
+`
+	known := policy.Cluster{Authorizer: authorizer.AuthorizerFunc(func(context.Context, authorizer.Attributes) (authorizer.Decision, string, error) {
+		return authorizer.DecisionNoOpinion, "", errors.New("connection refused")
+	})}
+	for _, names := range [][2]string{{"a", "asks"}, {"asks", "b"}} {
+		files := strings.NewReplacer("FIRST", names[0], "SECOND", names[1]).Replace(text)
+		set, err := Loader{Cluster: known}.Parse([]policy.File{{Name: "p.yaml", Data: []byte(files)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		verdict, err := set.Validate(t.Context(), podRequest(t), nil)
+		if err != nil || len(verdict.Denials) != 1 {
+			t.Errorf("%v: want the denial of the one that does not ask, got %v, %v", names, verdict, err)
+		}
+	}
+}
+
 // What does not come with a request is known where the service has a view of the cluster, and an error elsewhere.
 func TestWholeNamespace(t *testing.T) {
 	const spec = pods + "\n" + `validations: [{expression: "namespaceObject.status.phase == 'Terminating'", messageExpression: "namespaceObject.status.phase + namespaceObject.metadata.labels.env"}]`

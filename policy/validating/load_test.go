@@ -103,6 +103,24 @@ metadata: {name: other}
 	}
 }
 
+// An object of another version of the paramKind is no param, and would not stand in place of the cluster's, either:
+// that must not go unseen.
+func TestParamsOfAnotherVersion(t *testing.T) {
+	param := func(version, name string) string {
+		return "---\napiVersion: example.com/" + version + "\nkind: Limit\nmetadata: {name: " + name + ", namespace: team-a}\n"
+	}
+	text := strings.NewReplacer("REF", "name: old", "FAILUREPOLICY", "Fail", "apiVersion: v1, kind: ConfigMap", "apiVersion: example.com/v1, kind: Limit").Replace(paramPolicy) +
+		param("v1", "both") + param("v1beta1", "both") + param("v1beta1", "old")
+	set, err := Parse([]policy.File{{Name: "p.yaml", Data: []byte(text)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"p.yaml:24: Limit 'old' is no param of ValidatingAdmissionPolicy 'p', whose paramKind is example.com/v1 Limit: write it as apiVersion example.com/v1"}
+	if diff := cmp.Diff(want, set.Notes()); diff != "" {
+		t.Errorf("notes (-want +got):\n%s", diff)
+	}
+}
+
 // FuzzDocuments looks for files that make the reader panic, or say something useless. It leaves out the CEL
 // compiler, which is upstream's and too slow for it.
 func FuzzDocuments(f *testing.F) {

@@ -72,7 +72,6 @@ func (e *evaluation) evaluate(ctx context.Context, h *hook) error {
 			if err := e.configurationError(err, h, binding); err != nil {
 				return err
 			}
-			continue
 		}
 		for _, r := range results {
 			e.verdict.decisions(h.Typed, binding, r.Decisions)
@@ -83,7 +82,8 @@ func (e *evaluation) evaluate(ctx context.Context, h *hook) error {
 	return nil
 }
 
-// results evaluates the policy once for each param that its i-th binding selects.
+// results evaluates the policy once for each param that its i-th binding selects. Those that could be evaluated are
+// returned beside the error, too.
 func (e *evaluation) results(ctx context.Context, h *hook, i int, about *match.Match) ([]validating.ValidateResult, error) {
 	params, err := e.matcher.Params(h.Hook, i, about)
 	if err != nil || len(params) == 0 {
@@ -93,15 +93,17 @@ func (e *evaluation) results(ctx context.Context, h *hook, i int, about *match.M
 	if err != nil {
 		return nil, err
 	}
-	results := make([]validating.ValidateResult, len(params))
-	for i, param := range params {
-		results[i] = h.Evaluator.Validate(ctx, about.Resource, e.versioned, param, namespace, celconfig.RuntimeCELCostBudget, e.authorizer.Authorizer())
+	var results []validating.ValidateResult
+	for _, param := range params {
+		result := h.Evaluator.Validate(ctx, about.Resource, e.versioned, param, namespace, celconfig.RuntimeCELCostBudget, e.authorizer.Authorizer())
 		// An expression took it for a no, or for an error of its own: neither was said.
-		if err := e.authorizer.TakeError(); err != nil {
-			return nil, match.NotKnown(err)
+		if asked := e.authorizer.TakeError(); asked != nil {
+			err = match.NotKnown(asked)
+			continue
 		}
+		results = append(results, result)
 	}
-	return results, nil
+	return results, err
 }
 
 // configurationError applies the policy's failurePolicy. Under Fail upstream denies the request, and so

@@ -88,6 +88,34 @@ validations: [{expression: "false"}]`,
 	}
 }
 
+// That a binding which is about something else would have needed the namespace says nothing about the error of
+// another policy: that stays a denial.
+func TestNamespaceMissedByAnotherBinding(t *testing.T) {
+	const other = `---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: a}
+spec:
+  policyName: p
+  validationActions: [Deny]
+  matchResources:
+    namespaceSelector: {matchLabels: {env: prod}}
+    resourceRules: [{operations: ["*"], apiGroups: [""], apiVersions: [v1], resources: [services]}]
+  paramRef: {name: limits, parameterNotFoundAction: Deny}
+`
+	text := strings.NewReplacer("REF", "name: limits", "FAILUREPOLICY", "Fail").Replace(paramPolicy) + other
+	set, err := Parse([]policy.File{{Name: "p.yaml", Data: []byte(text)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := podRequest(t)
+	r.Namespace, r.NamespaceObject = "team-a", nil
+	verdict, err := set.Validate(t.Context(), r, nil)
+	if err != nil || len(verdict.Denials) != 1 || !strings.Contains(verdict.Denials[0].GetMessage(), "no params found") {
+		t.Errorf("want one denial, got %v, %v", verdict, err)
+	}
+}
+
 // The request speaks of v1alpha1 only, because the gate was registered for all versions: whether rules for
 // another version mean the object, and what it looks like there, only kube-apiserver knows.
 func TestRulesForAnotherVersion(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -102,9 +103,7 @@ func (r *RBAC) aggregate() error {
 			if err != nil {
 				return err
 			}
-			if len(rules) != len(role.Rules) || rounds == 0 {
-				changed = true
-			}
+			changed = changed || !equality.Semantic.DeepEqual(rules, role.Rules)
 			aggregated := role.DeepCopy()
 			aggregated.Rules = rules
 			r.clusterRoles[name] = aggregated

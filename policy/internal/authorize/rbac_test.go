@@ -1,6 +1,7 @@
 package authorize
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -123,5 +124,31 @@ func TestRBACOverridesDefaults(t *testing.T) {
 	})
 	if err != nil || decision == authorizer.DecisionAllow {
 		t.Errorf("%v, %q, %v", decision, reason, err)
+	}
+}
+
+// What a file with aggregated roles says of their rules, as kubectl get writes it, may be old: it counts for nothing,
+// however many roles are between.
+func TestAggregatedRolesForgetWhatTheyHad(t *testing.T) {
+	rule := func(verb string) []rbacv1.PolicyRule {
+		return []rbacv1.PolicyRule{{Verbs: []string{verb}, APIGroups: []string{""}, Resources: []string{"pods"}}}
+	}
+	var objects Objects
+	chain := strings.Split("abcdefghijkl", "")
+	for i, name := range chain {
+		role := rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"is": name}}, Rules: rule("old-" + name)}
+		if i+1 < len(chain) {
+			role.AggregationRule = &rbacv1.AggregationRule{ClusterRoleSelectors: []metav1.LabelSelector{{MatchLabels: map[string]string{"is": chain[i+1]}}}}
+		} else {
+			role.Rules = rule("get")
+		}
+		objects.ClusterRoles = append(objects.ClusterRoles, role)
+	}
+	rbac, err := NewRBAC(objects)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(rule("get"), rbac.clusterRoles["a"].Rules); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

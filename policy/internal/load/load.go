@@ -171,6 +171,7 @@ func (s *Set) addParams(d *document.Document, h *match.Hook, kind v1.ParamKind, 
 	if !slices.ContainsFunc(h.Bindings, func(b generic.BindingAccessor) bool { return b.GetParamRef() != nil }) {
 		return nil
 	}
+	s.noteOtherVersions(d, kind, files)
 	if s.Cluster.Objects == nil {
 		if files.Empty() {
 			s.Notes = append(s.Notes, fmt.Sprintf("%s:%d: %s '%s': there is no %s among these files for it to take params from",
@@ -185,6 +186,19 @@ func (s *Set) addParams(d *document.Document, h *match.Hook, kind v1.ParamKind, 
 	s.followed = append(s.followed, joined)
 	h.ParamInformer, h.ScopeNow = joined, joined.ScopeNow
 	return nil
+}
+
+// noteOtherVersions notes which objects are no params of the policy in d, and stand in place of none in the cluster,
+// for their version only.
+func (s *Set) noteOtherVersions(d *document.Document, kind v1.ParamKind, files *params.Fixed) {
+	wanted := schema.FromAPIVersionAndKind(kind.APIVersion, kind.Kind)
+	for _, other := range s.OfKind(wanted.Group, wanted.Kind) {
+		object := other.Object
+		if object.GroupVersionKind() != wanted && !files.Has(object.GetNamespace(), object.GetName()) {
+			s.Notes = append(s.Notes, fmt.Sprintf("%s:%d: %s '%s' is no param of %s '%s', whose paramKind is %s: write it as apiVersion %s",
+				other.File, other.Line, wanted.Kind, object.GetName(), s.policyKind, d.Object.GetName(), params.Describe(kind), kind.APIVersion))
+		}
+	}
 }
 
 func (s *Set) close() {

@@ -94,6 +94,7 @@ type Match struct {
 
 // Definition tells in what the policy matches; nil when it does not.
 func (m *Matcher) Definition(h *Hook) (*Match, error) {
+	m.namespaces.forget()
 	matches, resource, kind, err := m.matcher.DefinitionMatches(m.request, m.objects, h.Policy)
 	if err != nil {
 		return nil, err
@@ -119,6 +120,7 @@ func (m *Matcher) Params(h *Hook, i int, about *Match) ([]runtime.Object, error)
 	matching := func(objects admission.ObjectInterfaces) (bool, error) {
 		return m.matcher.BindingMatches(m.request, objects, binding)
 	}
+	m.namespaces.forget()
 	matches, err := matching(m.objects)
 	if err != nil {
 		return nil, err
@@ -174,5 +176,5 @@ func NotKnown(err error) error { return unanswerable{err} }
 // answer would need something that only the cluster has.
 func (m *Matcher) Unanswerable(err error) bool {
 	var own unanswerable
-	return errors.As(err, &own) || errors.Is(err, params.ErrUnavailable) || m.namespaces.takeMissing()
+	return errors.As(err, &own) || errors.Is(err, params.ErrUnavailable) || m.namespaces.missing
 }

@@ -13,8 +13,9 @@ var errNoNamespace = errors.New("the request carries no namespaceObject: the gat
 
 // namespaces is a lister of the one namespace that came with a request.
 type namespaces struct {
-	known   *corev1.Namespace // nil when none came
-	missing bool              // whether it was asked in vain
+	known *corev1.Namespace // nil when none came
+	// missing: it was asked in vain. A flag, because upstream wraps the error of a lister in one that does not unwrap.
+	missing bool
 }
 
 // List is there for the interface; nobody asks.
@@ -29,10 +30,6 @@ func (n *namespaces) Get(name string) (*corev1.Namespace, error) {
 	return n.known, nil
 }
 
-// takeMissing tells whether a namespace was asked for in vain since the last time. A flag, because
-// upstream wraps the error of a lister in one that does not unwrap.
-func (n *namespaces) takeMissing() bool {
-	missing := n.missing
-	n.missing = false
-	return missing
-}
+// forget begins a new question. Upstream drops the error of a selector when the rules do not match anyway, and it
+// must not be taken for that of the next policy.
+func (n *namespaces) forget() { n.missing = false }

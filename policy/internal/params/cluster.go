@@ -132,7 +132,7 @@ func (l joinedLister) List(selector labels.Selector) ([]runtime.Object, error) {
 			return nil, unavailable(err)
 		}
 		// Also one that the selector does not find: it is that object, as it is to be.
-		if !l.joined.has(accessor.GetNamespace(), accessor.GetName()) {
+		if !l.joined.Has(accessor.GetNamespace(), accessor.GetName()) {
 			found = append(found, asParam(object))
 		}
 	}
@@ -152,14 +152,4 @@ func unavailable(err error) error {
 	}
 	// Not %w for err: whatever was not found there must never be taken for a param that is not.
 	return fmt.Errorf("%w: %v", ErrUnavailable, err) //nolint:errorlint // see above
-}
-
-// has tells whether an object of that name is among the files.
-func (p *Fixed) has(namespace, name string) bool {
-	for _, o := range p.objects {
-		if o.GetNamespace() == namespace && o.GetName() == name {
-			return true
-		}
-	}
-	return false
 }

@@ -91,6 +91,11 @@ func (l lister) ByNamespace(namespace string) cache.GenericNamespaceLister {
 // Empty tells whether there are no objects.
 func (p *Fixed) Empty() bool { return len(p.objects) == 0 }
 
+// Has tells whether an object of that namespace and name is among them.
+func (p *Fixed) Has(namespace, name string) bool {
+	return slices.ContainsFunc(p.objects, func(o *param) bool { return o.GetNamespace() == namespace && o.GetName() == name })
+}
+
 // OfKinds finds, for each of kinds, the objects among docs.
 func OfKinds(kinds []v1.ParamKind, docs []*document.Document) (map[v1.ParamKind]*Fixed, config.Problems) {
 	found := map[v1.ParamKind]*Fixed{}

@@ -1,0 +1,65 @@
+package mutating
+
+import (
+	"context"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/gatefold/gatefold/policy"
+	"github.com/gatefold/gatefold/sdk"
+	"github.com/gatefold/gatefold/sdk/sdktest"
+
+	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
+)
+
+// defaultedWidget has a default for a field that may not be null.
+const defaultedWidget = `
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: widgets.example.com}
+spec:
+  group: example.com
+  scope: Namespaced
+  names: {plural: widgets, singular: widget, kind: Widget, listKind: WidgetList}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, properties: {mode: {type: string, default: fast}}}}}}
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingAdmissionPolicy
+metadata: {name: p}
+spec:
+  reinvocationPolicy: Never
+  matchConstraints: {resourceRules: [{operations: ["*"], apiGroups: [example.com], apiVersions: [v1], resources: [widgets]}]}
+  mutations: [{patchType: JSONPatch, jsonPatch: {expression: '[JSONPatch{op: "replace", path: "/metadata/name", value: object.metadata.name}]'}}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingAdmissionPolicyBinding
+metadata: {name: b}
+spec: {policyName: p}
+`
+
+// The defaults that policies see are no changes of theirs, neither where a field is absent nor where it is null.
+func TestDefaultsAreNoChanges(t *testing.T) {
+	set, err := Parse([]policy.File{{Name: "p.yaml", Data: []byte(defaultedWidget)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := sdktest.StartMutator(t, sdk.MutatorFunc(func(ctx context.Context, r *sdk.Request) (*sdk.Mutation, error) {
+		return set.Mutate(ctx, r, Known{})
+	}))
+	for _, spec := range []string{`{}`, `{"mode":null}`, `{"mode":"slow"}`, `null`} {
+		r := proto.CloneOf(podRequest(t).AdmissionRequest)
+		r.Kind = &admissionv1.GroupVersionKind{Group: "example.com", Version: "v1", Kind: "Widget"}
+		r.Resource = &admissionv1.GroupVersionResource{Group: "example.com", Version: "v1", Resource: "widgets"}
+		r.RequestKind, r.RequestResource = r.GetKind(), r.GetResource()
+		r.Object = []byte(`{"apiVersion":"example.com/v1","kind":"Widget","metadata":{"name":"w"},"spec":` + spec + `}`)
+		response, err := client.Mutate(t.Context(), &admissionv1.MutateRequest{Request: r})
+		if err != nil || response.GetDenial() != nil || len(response.GetOperations()) != 0 {
+			t.Errorf("spec %s: want no operations, got %v, %v", spec, response, err)
+		}
+	}
+}
