@@ -145,7 +145,7 @@ func inKind(pod *corev1.Pod, i int) runtime.Object {
 // TestPodSecurity: on random pods the shipped policies say word for word what upstream's checks say.
 func TestPodSecurity(t *testing.T) {
 	p := newPodSecurity(t)
-	const pods = 400
+	const pods = 200
 	seen := map[podsecurity.Level]int{}
 	for seed := range uint64(pods) {
 		r := rand.New(rand.NewPCG(seed, 0))
