@@ -56,6 +56,7 @@ func TestFromYAMLErrors(t *testing.T) {
 		"unknown tag":     {"a: 1\nb: !secret x", Error{2, `!secret "x" has no JSON counterpart`}},
 		"merge of a text": {"a: 1\n<<: x", Error{2, `"<<" takes a mapping or a list of mappings`}},
 		"alias explosion": {explosion(), Error{1, "the document is too large once its aliases are expanded"}},
+		"alias of itself": {"a: &a {<<: *a}", Error{1, "the alias *a stands within what it stands for"}},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

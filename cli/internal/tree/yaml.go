@@ -29,11 +29,14 @@ func (e *Error) Error() string { return fmt.Sprintf("line %d: %s", e.Line, e.Mes
 // by the rules of YAML 1.1 ("yes" is true), as sigs.k8s.io/yaml does, except that numbers which are
 // JSON numbers already keep their text (1.0 stays 1.0). Errors are of type *Error.
 func FromYAML(n *yaml.Node) (*Node, error) {
-	c := converter{}
+	c := converter{open: map[*yaml.Node]bool{}}
 	return c.convert(n)
 }
 
-type converter struct{ nodes int }
+type converter struct {
+	nodes int
+	open  map[*yaml.Node]bool // what aliases that are being converted stand for
+}
 
 func (c *converter) convert(n *yaml.Node) (*Node, error) {
 	if c.nodes++; c.nodes > maxNodes {
@@ -43,6 +46,11 @@ func (c *converter) convert(n *yaml.Node) (*Node, error) {
 	case yaml.DocumentNode:
 		return c.convert(n.Content[0])
 	case yaml.AliasNode:
+		if c.open[n.Alias] {
+			return nil, &Error{n.Line, fmt.Sprintf("the alias *%s stands within what it stands for", n.Value)}
+		}
+		c.open[n.Alias] = true
+		defer delete(c.open, n.Alias)
 		return c.convert(n.Alias)
 	case yaml.MappingNode:
 		return at(n.Line)(c.mapping(n))
