@@ -84,7 +84,7 @@ func newImageWorld(t *testing.T, w *world, defaultAllow bool, alpn string) *imag
 	validator := i.startServiceWith(t, "validator", i.binaries.Validator, write("registry.yaml", change("policies/registry.yaml")))
 	i.gate = i.startGateAt(t, address, "images.yaml", apiserver, map[string]any{
 		"ALPN": alpn, "Nobody": must(harness.FreeAddress())(t),
-		"Backends": change("GatewayConfig", "dns:///gatefold-validator.gatefold-system.svc:9443", "dns:///"+validator.address),
+		"Backends": change("GatewayConfig", "dns:///gatefold-validator.gatefold-system.svc:9444", "dns:///"+validator.address),
 	})
 	i.client = i.world.client(t, nil)
 	return i
