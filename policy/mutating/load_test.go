@@ -2,21 +2,16 @@ package mutating
 
 import (
 	"context"
-	"errors"
 	"flag"
-	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	v1 "k8s.io/api/admissionregistration/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/gatefold/gatefold/policy"
 	"github.com/gatefold/gatefold/policy/internal/document"
+	"github.com/gatefold/gatefold/policy/internal/policytest"
 	"github.com/gatefold/gatefold/sdk"
-	"github.com/gatefold/gatefold/sdk/config"
 	"github.com/gatefold/gatefold/sdk/sdktest"
 
 	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
@@ -25,54 +20,17 @@ import (
 var update = flag.Bool("update", false, "write the golden files instead of comparing with them")
 
 // TestProblems holds what is said about bad files against testdata/load/*.golden.
-func TestProblems(t *testing.T) {
-	files, err := filepath.Glob("testdata/load/*.yaml")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no files: %v", err)
-	}
-	for _, file := range files {
-		t.Run(filepath.Base(file), func(t *testing.T) {
-			data, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			_, err = Parse([]policy.File{{Name: filepath.Base(file), Data: data}})
-			if _, ok := errors.AsType[config.Problems](err); !ok {
-				t.Fatalf("no problems: %v", err)
-			}
-			got, golden := err.Error()+"\n", strings.TrimSuffix(file, ".yaml")+".golden"
-			if *update {
-				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), got); diff != "" {
-				t.Errorf("problems (-want +got):\n%s", diff)
-			}
-		})
-	}
+func TestProblems(t *testing.T) { policytest.Problems(t, parseError, *update) }
+
+func parseError(files []policy.File) error {
+	_, err := Parse(files)
+	return err
 }
 
 // FuzzDocuments looks for files that make the reader panic, or say something useless. It leaves out the CEL
 // compiler, which is upstream's and too slow for it.
 func FuzzDocuments(f *testing.F) {
-	for _, pattern := range []string{"testdata/load/*.yaml", "testdata/dispatch/*.yaml"} {
-		files, err := filepath.Glob(pattern)
-		if err != nil || len(files) == 0 {
-			f.Fatalf("%s: %v", pattern, err)
-		}
-		for _, file := range files {
-			data, err := os.ReadFile(file)
-			if err != nil {
-				f.Fatal(err)
-			}
-			f.Add(data)
-		}
-	}
+	sdktest.Seeds(f, "testdata/load/*.yaml", "testdata/dispatch/*.yaml")
 	f.Fuzz(func(t *testing.T, data []byte) {
 		docs, problems := document.Read([]policy.File{{Name: "f", Data: data}})
 		for _, d := range docs {

@@ -1,24 +1,18 @@
 package mutating
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	reviewv1 "k8s.io/api/admission/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/gatefold/gatefold/policy"
 	"github.com/gatefold/gatefold/policy/internal/policytest"
 	"github.com/gatefold/gatefold/sdk"
-	"github.com/gatefold/gatefold/sdk/config"
 	"github.com/gatefold/gatefold/sdk/sdktest"
 
 	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
@@ -26,12 +20,8 @@ import (
 
 // recording is one request and what kube-apiserver 1.36.3 made of it with the policies in force.
 type recording struct {
-	ID       string            `json:"id"`
-	About    string            `json:"about"`
-	Policies []json.RawMessage `json:"policies"`
-	Request  struct {
-		Review *reviewv1.AdmissionRequest `json:"review"`
-	} `json:"request"`
+	policytest.Recorded
+
 	Result struct {
 		outcome
 		Deterministic bool            `json:"deterministic"`
@@ -56,14 +46,14 @@ func differences() map[string]string {
 // TestParity compares with recorded decisions of a real kube-apiserver.
 func TestParity(t *testing.T) {
 	agree := 0
-	all := recordings(t, "testdata/map.jsonl")
+	all := policytest.Recordings[recording](t, "testdata/map.jsonl")
 	for _, r := range all {
 		ok := t.Run(r.ID, func(t *testing.T) {
-			set, err := Parse(filesOfRecording(r))
+			set, err := Parse(r.Files())
 			if err != nil {
 				t.Fatal(err)
 			}
-			response, err := mutate(t, set, policytest.Request(t, r.Request.Review, recordedNamespace(r)))
+			response, err := mutate(t, set, r.Request(t))
 			if reason := differences()[r.ID]; reason != "" {
 				if err == nil || !strings.Contains(err.Error(), reason) {
 					t.Fatalf("want an error that says %q, got %v, %v", reason, response, err)
@@ -181,85 +171,5 @@ func mutate(t testing.TB, set *Set, r *sdk.Request) (*admissionv1.MutateResponse
 	return client.Mutate(t.Context(), &admissionv1.MutateRequest{Request: r.AdmissionRequest})
 }
 
-func filesOfRecording(r recording) []policy.File {
-	var files []policy.File
-	for i, p := range r.Policies {
-		files = append(files, policy.File{Name: fmt.Sprintf("%d.json", i), Data: p})
-	}
-	return files
-}
-
-func recordedNamespace(r recording) *admissionv1.Namespace {
-	for _, p := range r.Policies {
-		var ns metav1.PartialObjectMetadata
-		if json.Unmarshal(p, &ns) == nil && ns.Kind == "Namespace" && ns.Name == r.Request.Review.Namespace {
-			return &admissionv1.Namespace{Name: ns.Name, Labels: ns.Labels, Annotations: ns.Annotations}
-		}
-	}
-	if ns := r.Request.Review.Namespace; ns != "" {
-		return &admissionv1.Namespace{Name: ns, Labels: map[string]string{"kubernetes.io/metadata.name": ns}}
-	}
-	return nil
-}
-
-func recordings(t *testing.T, file string) []recording {
-	t.Helper()
-	f, err := os.Open(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	var all []recording
-	lines := bufio.NewScanner(f)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		var r recording
-		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
-			t.Fatalf("%s:%d: %v", file, len(all)+1, err)
-		}
-		all = append(all, r)
-	}
-	if err := lines.Err(); err != nil || len(all) == 0 {
-		t.Fatalf("%s: %d recordings, %v", file, len(all), err)
-	}
-	return all
-}
-
 // TestRefused holds the loader against policies that kube-apiserver was asked to store.
-func TestRefused(t *testing.T) {
-	f, err := os.ReadFile("testdata/policies-rejected.jsonl")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(f)) {
-		var r struct {
-			ID     string          `json:"id"`
-			Object json.RawMessage `json:"object"`
-			Result struct {
-				Accepted bool           `json:"accepted"`
-				Status   *metav1.Status `json:"status"`
-			} `json:"result"`
-		}
-		if err := json.Unmarshal([]byte(line), &r); err != nil {
-			t.Fatal(err)
-		}
-		t.Run(r.ID, func(t *testing.T) {
-			_, err := Parse([]policy.File{{Name: "policy.json", Data: r.Object}})
-			if r.Result.Accepted {
-				if err != nil {
-					t.Fatalf("kube-apiserver accepts it: %v", err)
-				}
-				return
-			}
-			problems, ok := errors.AsType[config.Problems](err)
-			if !ok {
-				t.Fatalf("kube-apiserver refuses it: %s\nhere: %v", r.Result.Status.Message, err)
-			}
-			for _, cause := range r.Result.Status.Details.Causes {
-				if !slices.ContainsFunc(problems, func(p config.Problem) bool { return p.Path == cause.Field }) {
-					t.Errorf("no problem at %s: %s\nhere: %v", cause.Field, cause.Message, problems)
-				}
-			}
-		})
-	}
-}
+func TestRefused(t *testing.T) { policytest.Refused(t, parseError) }

@@ -46,10 +46,10 @@ func TestUpstreamDispatcher(t *testing.T) {
 		r     *sdk.Request
 	}
 	var inputs []input
-	for _, r := range recordings(t, "testdata/map.jsonl") {
-		kind := r.Request.Review.Kind
+	for _, r := range policytest.Recordings[recording](t, "testdata/map.jsonl") {
+		kind := r.Asked.Review.Kind
 		if scheme.Scheme.Recognizes(schema.GroupVersionKind{Group: kind.Group, Version: kind.Version, Kind: kind.Kind}) {
-			inputs = append(inputs, input{r.ID, filesOfRecording(r), policytest.Request(t, r.Request.Review, recordedNamespace(r))})
+			inputs = append(inputs, input{r.ID, r.Files(), r.Request(t)})
 		}
 	}
 	paths, err := filepath.Glob("testdata/dispatch/*.yaml")

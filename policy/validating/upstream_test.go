@@ -42,8 +42,8 @@ func TestUpstreamDispatcher(t *testing.T) {
 	}
 	sets := recordedSets{}
 	var inputs []input
-	for _, r := range recordings(t, "testdata/vap.jsonl") {
-		inputs = append(inputs, input{r.ID, sets.of(t, r), policytest.Request(t, r.Request.Review, recordedNamespace(r)), recordedCluster(t, r).Namespaces})
+	for _, r := range policytest.Recordings[recording](t, "testdata/vap.jsonl") {
+		inputs = append(inputs, input{r.ID, sets.of(t, r), r.Request(t), recordedCluster(t, r).Namespaces})
 	}
 	files, err := policy.ReadFiles([]string{library, "testdata/bindings.yaml"})
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/gatefold/gatefold/sdk/config"
+	"github.com/gatefold/gatefold/sdk/sdktest"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -146,23 +147,11 @@ func TestProblems(t *testing.T) {
 			if len(problems) == 0 || first != problems[0] {
 				t.Errorf("first problem %v of %v", first, problems)
 			}
-			golden := strings.TrimSuffix(file, ".yaml") + ".txt"
 			got := err.Error() + "\n"
 			if lines := strings.Count(got, "\n"); lines != len(problems) {
 				t.Errorf("%d lines for %d problems", lines, len(problems))
 			}
-			if *update {
-				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), got); diff != "" {
-				t.Errorf("messages (-want +got):\n%s", diff)
-			}
+			sdktest.Golden(t, strings.TrimSuffix(file, ".yaml")+".txt", got, *update)
 		})
 	}
 }

@@ -18,11 +18,7 @@ import (
 // test, and so does a document that is empty, or a pattern that matches nothing.
 func Cases[T any](t *testing.T, pattern string, run func(t *testing.T, tc T)) {
 	t.Helper()
-	files, err := filepath.Glob(pattern)
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no cases in %s: %v", pattern, err)
-	}
-	for _, file := range files {
+	for _, file := range Files(t, pattern) {
 		data, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
@@ -50,4 +46,14 @@ func Cases[T any](t *testing.T, pattern string, run func(t *testing.T, tc T)) {
 			t.Run(group+"/"+name, func(t *testing.T) { run(t, tc) })
 		}
 	}
+}
+
+// Files returns the files that match pattern, at least one.
+func Files(tb testing.TB, pattern string) []string {
+	tb.Helper()
+	files, err := filepath.Glob(pattern)
+	if err != nil || len(files) == 0 {
+		tb.Fatalf("no files in %s: %v", pattern, err)
+	}
+	return files
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gatefold/gatefold/cli/internal/manifest"
 	"github.com/gatefold/gatefold/cli/internal/tree"
+	"github.com/gatefold/gatefold/sdk/sdktest"
 )
 
 func TestSame(t *testing.T) {
@@ -131,19 +132,7 @@ func lines(n *tree.Node) []int {
 
 // FuzzParse looks for test files that make the reader panic, or say something useless.
 func FuzzParse(f *testing.F) {
-	for _, pattern := range []string{"../command/testdata/test/*/*_test.*", library + "/tests/*.yaml"} {
-		files, err := filepath.Glob(pattern)
-		if err != nil || len(files) == 0 {
-			f.Fatalf("%s: %v", pattern, err)
-		}
-		for _, file := range files {
-			data, err := os.ReadFile(file)
-			if err != nil {
-				f.Fatal(err)
-			}
-			f.Add(data)
-		}
-	}
+	sdktest.Seeds(f, "../command/testdata/test/*/*_test.*", library+"/tests/*.yaml")
 	f.Add([]byte("--- a\n---\n"))
 	f.Add([]byte("kind: Test\ncases: &a [*a]"))
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -3,7 +3,6 @@ package command
 import (
 	"bytes"
 	"flag"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -11,6 +10,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
+
+	"github.com/gatefold/gatefold/sdk/sdktest"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -29,19 +30,7 @@ var duration = regexp.MustCompile(`("durationMs": ?|time=")[0-9.]+`)
 func golden(t *testing.T, name, stdout, stderr string, code int) {
 	t.Helper()
 	got := duration.ReplaceAllString(stdout, `${1}0`) + "--- stderr, exit code " + string(rune('0'+code)) + "\n" + stderr
-	path := filepath.Join("testdata", name+".golden")
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", path, diff)
-	}
+	sdktest.Golden(t, filepath.Join("testdata", name+".golden"), got, *update)
 }
 
 func execute(t *testing.T, stdin string, args ...string) (stdout, stderr string, code int) {

@@ -3,7 +3,6 @@ package render
 import (
 	"bytes"
 	"flag"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,25 +11,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/gatefold/gatefold/cli/internal/blame"
+	"github.com/gatefold/gatefold/sdk/sdktest"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
 func golden(t *testing.T, name, got string) {
 	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", name, diff)
-	}
+	sdktest.Golden(t, filepath.Join("testdata", name), got, *update)
 }
 
 const before = `apiVersion: v1

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"flag"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -20,25 +19,14 @@ import (
 	"github.com/gatefold/gatefold/cli/internal/resource"
 	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
 	gatewayv1 "github.com/gatefold/gatefold/proto/gen/gatefold/gateway/v1"
+	"github.com/gatefold/gatefold/sdk/sdktest"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
 func golden(t *testing.T, name, got string) {
 	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", name, diff)
-	}
+	sdktest.Golden(t, filepath.Join("testdata", name), got, *update)
 }
 
 // scripted is a gate with a fixed opinion of every object: what a real one answers, without backends.

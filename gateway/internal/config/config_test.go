@@ -2,14 +2,12 @@ package config
 
 import (
 	"flag"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	sdkconfig "github.com/gatefold/gatefold/sdk/config"
+	"github.com/gatefold/gatefold/sdk/sdktest"
 )
 
 var update = flag.Bool("update", false, "write what is said into testdata/*.golden")
@@ -17,29 +15,13 @@ var update = flag.Bool("update", false, "write what is said into testdata/*.gold
 // TestProblems reads the files in testdata and compares what is said about them with FILE.golden. A file
 // with nothing wrong has an empty one.
 func TestProblems(t *testing.T) {
-	files, err := filepath.Glob(filepath.Join("testdata", "*.yaml"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no files: %v", err)
-	}
-	for _, file := range files {
+	for _, file := range sdktest.Files(t, filepath.Join("testdata", "*.yaml")) {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			got := ""
 			if _, err := sdkconfig.Load[Config](file, sdkconfig.GatewayConfig); err != nil {
 				got = err.Error() + "\n"
 			}
-			golden := strings.TrimSuffix(file, ".yaml") + ".golden"
-			if *update {
-				if err := os.WriteFile(golden, []byte(got), 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), got); diff != "" {
-				t.Errorf("(-want +got)\n%s", diff)
-			}
+			sdktest.Golden(t, strings.TrimSuffix(file, ".yaml")+".golden", got, *update)
 		})
 	}
 }
