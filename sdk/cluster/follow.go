@@ -112,15 +112,27 @@ func (o *Objects) Current(patience time.Duration) error {
 	return nil
 }
 
-// Notify tells handler of every object there is and of every change, one after the other, until o is closed.
-// A fixed cluster's are told before Notify returns.
-func (o *Objects) Notify(handler cache.ResourceEventHandler) error {
+// Notify calls show for every object there is, and again when it changes, and gone with the last that was known of
+// one that is not there any more: one call after the other, until o is closed. gone may be nil. A fixed cluster's
+// are shown before Notify returns.
+func (o *Objects) Notify(show, gone func(object any)) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.release == nil {
 		return errors.New("notifying: closed")
 	}
-	registration, err := o.source.Informer().AddEventHandler(handler)
+	registration, err := o.source.Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc:    show,
+		UpdateFunc: func(_, now any) { show(now) },
+		DeleteFunc: func(object any) {
+			if unknown, ok := object.(cache.DeletedFinalStateUnknown); ok { // its end was not heard of
+				object = unknown.Obj
+			}
+			if gone != nil {
+				gone(object)
+			}
+		},
+	})
 	if err != nil {
 		return fmt.Errorf("notifying: %w", err)
 	}

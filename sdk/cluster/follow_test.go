@@ -126,7 +126,7 @@ func TestFollow(t *testing.T) {
 	}
 
 	seen := make(chan string, 10)
-	if err := second.Notify(cache.ResourceEventHandlerFuncs{AddFunc: func(o any) { seen <- o.(*unstructured.Unstructured).GetName() }}); err != nil {
+	if err := second.Notify(func(o any) { seen <- o.(*unstructured.Unstructured).GetName() }, nil); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, func() bool { return second.Ready() == nil && len(seen) == 2 })
@@ -360,7 +360,7 @@ func TestFollowFromObjects(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := []string{string(scope.Name())}
-			err = o.Notify(cache.ResourceEventHandlerFuncs{AddFunc: func(object any) {
+			err = o.Notify(func(object any) {
 				key, _ := cache.MetaNamespaceKeyFunc(object)
 				got = append(got, key)
 				if m, ok := object.(metav1.Object); !ok || m.GetManagedFields() != nil {
@@ -369,7 +369,7 @@ func TestFollowFromObjects(t *testing.T) {
 				if gvk := object.(runtime.Object).GetObjectKind().GroupVersionKind(); gvk != schema.FromAPIVersionAndKind(apiVersion, name) {
 					t.Errorf("%s is a %s", key, gvk)
 				}
-			}})
+			}, nil)
 			if diff := cmp.Diff(want, got); err != nil || diff != "" {
 				t.Errorf("%s, metadata only %t: %v (-want +got):\n%s", kind, metadataOnly, err, diff)
 			}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -64,7 +65,7 @@ func Parse[T any, P interface {
 
 	problems = append(problems, r.problems...)
 	if len(problems) > 0 {
-		slices.SortStableFunc(problems, func(a, b Problem) int { return a.Line - b.Line })
+		problems.Sort()
 		return nil, problems
 	}
 	return config, nil
@@ -108,6 +109,13 @@ func (p Problem) Error() string {
 // Problems is everything that is wrong with a configuration file, in the order of its lines; len counts
 // them, at least one. It is the error of Parse and Load for a file that could be read and is not right.
 type Problems []Problem //nolint:errname // the report, of which Problem is one line
+
+// Sort brings them into the order of their files and lines. Those of one line stay in their order.
+func (p Problems) Sort() {
+	slices.SortStableFunc(p, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line))
+	})
+}
 
 // Error has one line for each problem.
 func (p Problems) Error() string {

@@ -35,7 +35,7 @@ func (d *document) question(i int, mapper *resource.Mapper) (q *review.Question,
 		}
 	}
 	if len(problems) > 0 {
-		sortProblems(problems)
+		problems.Sort()
 		return nil, "", problems
 	}
 	about := "object"

@@ -62,7 +62,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err := r.runAll(ctx); err != nil {
 		return nil, err
 	}
-	sortProblems(r.report.Problems)
+	r.report.Problems.Sort()
 	r.report.Took = time.Since(start)
 	return r.report, nil
 }

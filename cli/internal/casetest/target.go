@@ -206,12 +206,6 @@ func (from origins) problems(err error, d *document) config.Problems {
 		p.File, p.Message = cmp.Or(from[p.File], p.File), from.text(p.Message)
 		out[i] = p
 	}
-	sortProblems(out)
+	out.Sort()
 	return out
-}
-
-func sortProblems(p config.Problems) {
-	slices.SortStableFunc(p, func(a, b config.Problem) int {
-		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line))
-	})
 }

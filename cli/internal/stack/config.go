@@ -101,7 +101,7 @@ func merge(errs []error) error {
 	if len(all) == 0 {
 		return nil
 	}
-	slices.SortStableFunc(all, func(a, b config.Problem) int { return a.Line - b.Line })
+	all.Sort()
 	return all
 }
 

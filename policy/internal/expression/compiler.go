@@ -75,12 +75,6 @@ func (c *Compiler) Each(n int, do func(c *Compiler, i int)) {
 	others.Wait()
 }
 
-// Check compiles list, and returns only what is wrong with it; see Compile.
-func (c *Compiler) Check(list []Expression) (Uses, field.ErrorList) {
-	compiled, errs := c.Compile(list)
-	return compiled.Uses, errs
-}
-
 // Compile compiles list, variables before those who use them; the errors name every one that does not compile.
 // What it returns, which is never nil, is of use only without errors.
 func (c *Compiler) Compile(list []Expression) (*Compiled, field.ErrorList) {

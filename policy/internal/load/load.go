@@ -2,7 +2,6 @@
 package load
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -141,9 +140,7 @@ func (s *Set) finish() (inForce []string, err error) {
 	found, bad := params.OfKinds(kinds, s.docs)
 	s.problem(bad...)
 	if len(s.Problems) > 0 {
-		slices.SortStableFunc(s.Problems, func(a, b config.Problem) int {
-			return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line))
-		})
+		s.Problems.Sort()
 		return nil, s.Problems
 	}
 	for _, d := range s.policies {

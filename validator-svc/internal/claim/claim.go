@@ -6,6 +6,7 @@
 package claim
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -135,7 +136,7 @@ func (b *Book) Ask(ctx context.Context, q Question) Answer {
 	if answer.Allowed || !answer.Claimed {
 		return answer
 	}
-	wait := orDefault(b.Wait, DefaultWait)
+	wait := cmp.Or(b.Wait, DefaultWait)
 	if deadline, ok := ctx.Deadline(); ok {
 		wait = min(wait, time.Until(deadline)-margin)
 	}
@@ -189,7 +190,7 @@ func (b *Book) ask(q Question) (Answer, <-chan struct{}) {
 // claim claims the place of an answer to q that allows. The caller holds the lock.
 func (b *Book) claim(q Question, now time.Time) {
 	p := b.place(q.Place)
-	c := held{until: now.Add(orDefault(b.Life, DefaultLife)), uid: q.UID, by: q.By}
+	c := held{until: now.Add(cmp.Or(b.Life, DefaultLife)), uid: q.UID, by: q.By}
 	if before, there := p.claims[q.Holder]; there && now.Before(before.until) {
 		c.shared = before.shared || before.by != q.By
 	}
@@ -244,7 +245,7 @@ func (b *Book) dropIfEmpty(name string, p *place) {
 
 // sweep drops old claims of places that nobody asks for any more, now and then.
 func (b *Book) sweep(now time.Time) {
-	if now.Sub(b.swept) < orDefault(b.Life, DefaultLife) {
+	if now.Sub(b.swept) < cmp.Or(b.Life, DefaultLife) {
 		return
 	}
 	b.swept = now
@@ -263,11 +264,4 @@ func (b *Book) now() time.Time {
 		return time.Now()
 	}
 	return b.Now()
-}
-
-func orDefault(d, otherwise time.Duration) time.Duration {
-	if d == 0 {
-		return otherwise
-	}
-	return d
 }

@@ -13,7 +13,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/tools/cache"
 
 	"github.com/gatefold/gatefold/sdk/cluster"
 
@@ -120,11 +119,7 @@ func (r *rule) follow(follower Follower) error {
 	if err != nil {
 		return err
 	}
-	if err := objects.Notify(cache.ResourceEventHandlerFuncs{
-		AddFunc:    r.show,
-		UpdateFunc: func(_, now any) { r.show(now) },
-		DeleteFunc: r.gone,
-	}); err != nil {
+	if err := objects.Notify(r.show, r.gone); err != nil {
 		objects.Close()
 		return err
 	}
@@ -149,12 +144,7 @@ func (r *rule) show(obj any) {
 }
 
 // gone takes in that an object is not in the cluster any more.
-func (r *rule) gone(obj any) {
-	if unknown, ok := obj.(cache.DeletedFinalStateUnknown); ok {
-		obj = unknown.Obj
-	}
-	r.book.Show(key(obj), "", "")
-}
+func (r *rule) gone(obj any) { r.book.Show(key(obj), "", "") }
 
 // place is where the objects of a namespace are counted. It is never empty.
 func (r *rule) place(namespace string) string {

@@ -12,7 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/tools/cache"
 
 	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
 	"github.com/gatefold/gatefold/sdk"
@@ -88,11 +87,7 @@ func New(c Config, follower Follower) (*Validator, error) {
 		}
 		r := &rule{classKind: kind, classes: classes}
 		v.rules[kind.kind] = r
-		if err := classes.Notify(cache.ResourceEventHandlerFuncs{
-			AddFunc:    r.show,
-			UpdateFunc: func(_, now any) { r.show(now) },
-			DeleteFunc: r.gone,
-		}); err != nil {
+		if err := classes.Notify(r.show, r.gone); err != nil {
 			v.Close()
 			return nil, fmt.Errorf("following %s: %w", kind.kind, err)
 		}
@@ -184,9 +179,6 @@ func place(driver string) string { return "driver " + driver }
 
 // gone takes in that a class is not in the cluster any more.
 func (r *rule) gone(obj any) {
-	if unknown, ok := obj.(cache.DeletedFinalStateUnknown); ok {
-		obj = unknown.Obj
-	}
 	if o, err := meta.Accessor(obj); err == nil {
 		r.drivers.Show(o.GetName(), "", "")
 	}
