@@ -4,7 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"sync/atomic"
-	"time"
+
+	"github.com/gatefold/gatefold/sdk/reload"
 )
 
 // Set is a set of policies; *validating.Set and *mutating.Set are.
@@ -23,45 +24,22 @@ type Set interface {
 // is safe for concurrent use, and Use and Close from one goroutine while it goes on.
 type InForce[S Set] struct{ set atomic.Pointer[S] }
 
-// How long new policies are waited for until what they take params from was listed: until then those before stay
-// in force. After that they are in force all the same, and a policy without its params is an error.
-const (
-	listTimeout  = 10 * time.Second
-	listInterval = 50 * time.Millisecond
-)
-
 // Use puts set in force, in place of the one before, which is closed, and logs what there is to say of it. It waits
-// for the params of a set that replaces another one; the first has nobody yet who asks it.
+// for the params of a set that replaces another one, for reload.Patience at most: after that it is in force all the
+// same, and a policy without its params is an error. The first set has nobody yet who asks it.
 func (f *InForce[S]) Use(ctx context.Context, set S, logger *slog.Logger) {
 	for _, note := range set.Notes() {
 		logger.WarnContext(ctx, "about the policies", "note", note)
 	}
 	if f.set.Load() != nil {
-		awaitParams(ctx, set, logger)
+		if err := reload.Await(ctx, set.Ready); err != nil {
+			logger.WarnContext(ctx, "policies come in force without their params", "error", err)
+		}
 	}
 	if before := f.set.Swap(&set); before != nil {
 		(*before).Close()
 	}
 	logger.InfoContext(ctx, "policies in force", "policies", set.Policies())
-}
-
-func awaitParams[S Set](ctx context.Context, set S, logger *slog.Logger) {
-	ctx, cancel := context.WithTimeout(ctx, listTimeout)
-	defer cancel()
-	ticker := time.NewTicker(listInterval)
-	defer ticker.Stop()
-	for {
-		err := set.Ready()
-		if err == nil {
-			return
-		}
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			logger.WarnContext(ctx, "policies come in force without their params", "error", err)
-			return
-		}
-	}
 }
 
 // Ask asks the set in force, and the next one if that came meanwhile: the one before has been closed, and may have

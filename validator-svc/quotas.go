@@ -4,18 +4,11 @@ import (
 	"context"
 	"fmt"
 	"sync/atomic"
-	"time"
 
 	"github.com/gatefold/gatefold/sdk"
+	"github.com/gatefold/gatefold/sdk/reload"
 
 	"github.com/gatefold/gatefold/validator-svc/internal/quota"
-)
-
-const (
-	// quotaCountsWithin is how long rules that come with a reload may take to count before they are in force
-	// all the same, as an error for every request until they have.
-	quotaCountsWithin = 10 * time.Second
-	quotaLooksAgain   = 20 * time.Millisecond
 )
 
 // quotas is the validator "quota": it answers with the rules in force.
@@ -35,14 +28,7 @@ func (q *quotas) use(ctx context.Context, cfg quota.Config) error {
 		q.set.Store(set)
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, quotaCountsWithin)
-	defer cancel()
-	for set.Ready() != nil && ctx.Err() == nil {
-		select {
-		case <-ctx.Done():
-		case <-time.After(quotaLooksAgain):
-		}
-	}
+	_ = reload.Await(ctx, set.Ready) // until they have counted, every request about them is an error that says so
 	q.set.Store(set)
 	before.CloseExcept(set)
 	return nil
