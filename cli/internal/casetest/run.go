@@ -10,8 +10,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
+	"github.com/gatefold/gatefold/cli/internal/notes"
 	"github.com/gatefold/gatefold/cli/internal/resource"
 	"github.com/gatefold/gatefold/cli/internal/review"
 	"github.com/gatefold/gatefold/cli/internal/stack"
@@ -191,8 +193,12 @@ func (r *runner) runGroup(ctx context.Context, group []*try, dir string) error {
 		return nil
 	}
 	tel := telemetry.Discard()
-	heard := &notes{}
-	tel.Logger = heard.logger()
+	var mu sync.Mutex // several services speak
+	tel.Logger = notes.Logger(func(text string) {
+		mu.Lock()
+		defer mu.Unlock()
+		r.note(from.text(text))
+	})
 	var decisions review.Decisions
 	offline := stack.Offline{Config: cfg, Cluster: cluster, Telemetry: tel, OnDecision: decisions.Record}
 	err = offline.Run(ctx, func(ctx context.Context, gate *gateway.Gate) error {
@@ -204,9 +210,6 @@ func (r *runner) runGroup(ctx context.Context, group []*try, dir string) error {
 		}
 		return nil
 	})
-	for _, text := range heard.said() {
-		r.note(from.text(text))
-	}
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()

@@ -3,13 +3,12 @@ package command
 import (
 	"context"
 	"fmt"
-	"io"
-	"log/slog"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/gatefold/gatefold/cli/internal/exit"
+	"github.com/gatefold/gatefold/cli/internal/notes"
 	"github.com/gatefold/gatefold/cli/internal/stack"
 	"github.com/gatefold/gatefold/gateway"
 	"github.com/gatefold/gatefold/sdk/telemetry"
@@ -52,7 +51,7 @@ func check(ctx context.Context, s Streams, file string) error {
 		return err
 	}
 	quiet := telemetry.Discard()
-	quiet.Logger = slog.New(notes{s.Err})
+	quiet.Logger = notes.Logger(func(note string) { fmt.Fprintf(s.Err, "note: %s\n", note) })
 	offline := stack.Offline{Config: cfg, Cluster: c, Telemetry: quiet}
 	if err := offline.Run(ctx, func(context.Context, *gateway.Gate) error { return nil }); err != nil {
 		return err
@@ -90,26 +89,3 @@ func served(cfg *stack.Config) []string {
 	}
 	return names
 }
-
-// notes prints what services only log because they go on all the same: records with an attribute "note".
-type notes struct{ to io.Writer }
-
-// Enabled implements slog.Handler.
-func (notes) Enabled(_ context.Context, l slog.Level) bool { return l >= slog.LevelWarn }
-
-// Handle implements slog.Handler.
-func (n notes) Handle(_ context.Context, r slog.Record) error {
-	r.Attrs(func(a slog.Attr) bool {
-		if a.Key == "note" {
-			fmt.Fprintf(n.to, "note: %s\n", a.Value)
-		}
-		return true
-	})
-	return nil
-}
-
-// WithAttrs implements slog.Handler.
-func (n notes) WithAttrs([]slog.Attr) slog.Handler { return n }
-
-// WithGroup implements slog.Handler.
-func (n notes) WithGroup(string) slog.Handler { return n }

@@ -1,39 +1,27 @@
-package casetest
+// Package notes hears what the services say about their policies.
+package notes
 
 import (
 	"context"
 	"log/slog"
-	"sync"
 )
 
-// notes hears what the services say about their policies. It is safe for concurrent use.
-type notes struct {
-	mu    sync.Mutex
-	texts []string
-}
+// field is the log field in which the services say what is odd about policies that are in force all the same.
+const field = "note"
 
-// noteField is the log field in which the services say what is odd about policies.
-const noteField = "note"
+// Logger returns a logger that passes every note on to hear, and nothing else. hear must be safe for concurrent use.
+func Logger(hear func(note string)) *slog.Logger { return slog.New(handler(hear)) }
 
-func (n *notes) logger() *slog.Logger { return slog.New(n) }
-
-// said returns what was heard.
-func (n *notes) said() []string {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.texts
-}
+type handler func(note string)
 
 // Enabled implements slog.Handler.
-func (n *notes) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelWarn }
+func (handler) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelWarn }
 
 // Handle implements slog.Handler.
-func (n *notes) Handle(_ context.Context, r slog.Record) error {
+func (h handler) Handle(_ context.Context, r slog.Record) error {
 	r.Attrs(func(a slog.Attr) bool {
-		if a.Key == noteField {
-			n.mu.Lock()
-			defer n.mu.Unlock()
-			n.texts = append(n.texts, a.Value.String())
+		if a.Key == field {
+			h(a.Value.String())
 		}
 		return true
 	})
@@ -41,7 +29,7 @@ func (n *notes) Handle(_ context.Context, r slog.Record) error {
 }
 
 // WithAttrs implements slog.Handler. What loggers carry is about who speaks.
-func (n *notes) WithAttrs([]slog.Attr) slog.Handler { return n }
+func (h handler) WithAttrs([]slog.Attr) slog.Handler { return h }
 
 // WithGroup implements slog.Handler.
-func (n *notes) WithGroup(string) slog.Handler { return n }
+func (h handler) WithGroup(string) slog.Handler { return h }
