@@ -11,6 +11,7 @@ import (
 
 	yamlv3 "go.yaml.in/yaml/v3"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	kjson "sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
@@ -105,6 +106,16 @@ func expand(file string, node *yamlv3.Node, raw []byte) ([]*Document, config.Pro
 		problems = append(problems, bad...)
 	}
 	return docs, problems
+}
+
+// Defines returns the kind that a CustomResourceDefinition defines; ok is false for any other object.
+func (d *Document) Defines() (kind schema.GroupKind, ok bool) {
+	if d.Object.GroupVersionKind().GroupKind() != (schema.GroupKind{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition"}) {
+		return kind, false
+	}
+	kind.Group, _, _ = unstructured.NestedString(d.Object.Object, "spec", "group")
+	kind.Kind, _, _ = unstructured.NestedString(d.Object.Object, "spec", "names", "kind")
+	return kind, true
 }
 
 // Problem is something wrong with the field at path ("" is the whole document).

@@ -179,12 +179,7 @@ func scopeOf(gvk schema.GroupVersionKind, own, all []*document.Document) (meta.R
 		scope = meta.RESTScopeNamespace
 	}
 	for _, d := range all {
-		if d.Object.GetKind() != "CustomResourceDefinition" {
-			continue
-		}
-		group, _, _ := unstructured.NestedString(d.Object.Object, "spec", "group")
-		kind, _, _ := unstructured.NestedString(d.Object.Object, "spec", "names", "kind")
-		if group == gvk.Group && kind == gvk.Kind {
+		if kind, ok := d.Defines(); ok && kind == gvk.GroupKind() {
 			declared, _, _ := unstructured.NestedString(d.Object.Object, "spec", "scope")
 			if sure = true; declared == "Cluster" {
 				scope = meta.RESTScopeRoot

@@ -28,16 +28,16 @@ func newKinds(docs []*document.Document) kinds {
 		}
 	}
 	for _, d := range docs {
-		if !isDefinition(d.Object) {
+		kind, ok := d.Defines()
+		if !ok {
 			continue
 		}
-		group, kind := definedKind(d.Object)
 		plural, _, _ := unstructured.NestedString(d.Object.Object, "spec", "names", "plural")
 		versions, _, _ := unstructured.NestedSlice(d.Object.Object, "spec", "versions")
 		for _, version := range versions {
 			fields, _ := version.(map[string]any)
 			name, _, _ := unstructured.NestedString(fields, "name")
-			k[schema.GroupVersionResource{Group: group, Version: name, Resource: plural}] = schema.GroupVersionKind{Group: group, Version: name, Kind: kind}
+			k[schema.GroupVersionResource{Group: kind.Group, Version: name, Resource: plural}] = kind.WithVersion(name)
 		}
 	}
 	return k

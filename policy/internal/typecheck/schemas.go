@@ -26,10 +26,10 @@ type schemas struct {
 func newSchemas(docs []*document.Document) *schemas {
 	s := &schemas{custom: map[schema.GroupVersionKind]*spec.Schema{}, known: map[schema.GroupVersionKind]*spec.Schema{}}
 	for _, d := range docs {
-		if !isDefinition(d.Object) {
+		kind, ok := d.Defines()
+		if !ok {
 			continue
 		}
-		group, kind := definedKind(d.Object)
 		versions, _, _ := unstructured.NestedSlice(d.Object.Object, "spec", "versions")
 		for _, version := range versions {
 			fields, _ := version.(map[string]any)
@@ -50,20 +50,10 @@ func newSchemas(docs []*document.Document) *schemas {
 			// As kube-apiserver serves it, whatever the definition says.
 			defined.Properties["metadata"] = *reflected(reflect.TypeFor[metav1.ObjectMeta]())
 			defined.Properties["apiVersion"], defined.Properties["kind"] = *spec.StringProperty(), *spec.StringProperty()
-			s.custom[schema.GroupVersionKind{Group: group, Version: name, Kind: kind}] = defined
+			s.custom[kind.WithVersion(name)] = defined
 		}
 	}
 	return s
-}
-
-func isDefinition(o *unstructured.Unstructured) bool {
-	return o.GroupVersionKind().GroupKind() == schema.GroupKind{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition"}
-}
-
-func definedKind(crd *unstructured.Unstructured) (group, kind string) {
-	group, _, _ = unstructured.NestedString(crd.Object, "spec", "group")
-	kind, _, _ = unstructured.NestedString(crd.Object, "spec", "names", "kind")
-	return group, kind
 }
 
 // ResolveSchema implements resolver.SchemaResolver.
