@@ -76,11 +76,12 @@ func Run(ctx context.Context, opts Options) (err error) {
 		tasks = append(tasks, opts.Cluster.Run)
 	}
 	follower.Also(cfg.Policy.Paths...)
-	known, err := policy.ClusterOf(opts.Cluster)
-	if err != nil {
-		return err
+	l := &loader{file: opts.ConfigFile, config: cfg, policies: &policies{cluster: opts.Cluster}, logger: opts.Telemetry.Logger}
+	if cfg.serves(Policy) {
+		if l.known, err = policy.ClusterOf(opts.Cluster); err != nil {
+			return err
+		}
 	}
-	l := &loader{file: opts.ConfigFile, config: cfg, known: known, policies: &policies{cluster: opts.Cluster}, logger: opts.Telemetry.Logger}
 	if err := l.use(ctx, cfg); err != nil {
 		return err
 	}
