@@ -15,7 +15,7 @@ func podRequest(t testing.TB) *sdk.Request {
 	return policytest.ReadRequest(t, "testdata/pod-review.json")
 }
 
-// BenchmarkValidate evaluates the three shipped policies on one pod, from its JSON to the verdict.
+// BenchmarkValidate evaluates the shipped policies on one pod, from its JSON to the verdict.
 func BenchmarkValidate(b *testing.B) {
 	set, err := Load([]string{library})
 	if err != nil {
@@ -30,17 +30,9 @@ func BenchmarkValidate(b *testing.B) {
 	}
 }
 
-// BenchmarkOtherPolicies is the price of policies that are about something else.
+// BenchmarkOtherPolicies is the price of 500 policies that are about something else.
 func BenchmarkOtherPolicies(b *testing.B) {
-	var files []policy.File
-	for i := range 100 {
-		files = append(files, policy.File{Name: "policy.json", Data: fmt.Appendf(nil, `{"kind": "List", "apiVersion": "v1", "items": [
-			{"kind": "ValidatingAdmissionPolicy", "apiVersion": "admissionregistration.k8s.io/v1", "metadata": {"name": "p%d"}, "spec": {
-				"matchConstraints": {"resourceRules": [{"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["*"], "resources": ["deployments"]}]},
-				"validations": [{"expression": "true"}]}},
-			{"kind": "ValidatingAdmissionPolicyBinding", "apiVersion": "admissionregistration.k8s.io/v1", "metadata": {"name": "p%d"}, "spec": {
-				"policyName": "p%d", "validationActions": ["Deny"]}}]}`, i, i, i)})
-	}
+	files := manyPolicies(500, 0)
 	set, err := Parse(files)
 	if err != nil || len(set.Policies()) != len(files) {
 		b.Fatal(err)
@@ -54,7 +46,7 @@ func BenchmarkOtherPolicies(b *testing.B) {
 	}
 }
 
-// BenchmarkLoad is the price of a reload of the three shipped policies.
+// BenchmarkLoad is the price of a reload of the shipped policies.
 func BenchmarkLoad(b *testing.B) {
 	for b.Loop() {
 		if _, err := Load([]string{library}); err != nil {

@@ -1,7 +1,6 @@
 package quota
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"sync"
@@ -19,9 +18,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/yaml"
 
-	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
-	"github.com/gatefold/gatefold/sdk"
 	"github.com/gatefold/gatefold/sdk/cluster"
+	"github.com/gatefold/gatefold/validator-svc/internal/requesttest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -39,10 +37,10 @@ func TestAskedAgain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			set := set(t, tc.objects, Rule{Name: "pods", APIVersion: "v1", Kind: "Pod", Max: &one})
 			for i := range 4 {
-				q := request(t, pod("shop", "b"), nil)
+				q := requesttest.Of(t, pod("shop", "b"), nil)
 				q.DryRun = i%2 == 1
-				if verdict, err := set.Validate(t.Context(), q); err != nil || message(verdict) != tc.want {
-					t.Errorf("time %d: %v, %v", i, message(verdict), err)
+				if verdict, err := set.Validate(t.Context(), q); err != nil || requesttest.Message(verdict) != tc.want {
+					t.Errorf("time %d: %v, %v", i, requesttest.Message(verdict), err)
 				}
 			}
 		})
@@ -52,7 +50,7 @@ func TestAskedAgain(t *testing.T) {
 func TestUnknownNamespace(t *testing.T) {
 	none := 0
 	set := set(t, nil, Rule{Name: "trial", APIVersion: "v1", Kind: "Pod", Max: &none, NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"plan": "trial"}}})
-	verdict, err := set.Validate(t.Context(), request(t, pod("shop", "a"), nil))
+	verdict, err := set.Validate(t.Context(), requesttest.Of(t, pod("shop", "a"), nil))
 	if err == nil || !strings.Contains(err.Error(), "looking up namespace shop") {
 		t.Errorf("%v, %v; want an error", verdict, err)
 	}
@@ -73,12 +71,12 @@ func TestAtOnce(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range 100 {
 		all.Go(func() {
-			q := request(t, pod(fmt.Sprint("ns-", i%2), fmt.Sprint("p-", i)), nil)
+			q := requesttest.Of(t, pod(fmt.Sprint("ns-", i%2), fmt.Sprint("p-", i)), nil)
 			verdict, err := set.Validate(t.Context(), q)
 			if err != nil {
 				t.Error(err)
 			}
-			if message(verdict) == "" {
+			if requesttest.Message(verdict) == "" {
 				allowed.Add(1)
 			}
 		})
@@ -94,7 +92,7 @@ func TestAtOnce(t *testing.T) {
 	if total != 5 {
 		t.Errorf("%d claims left, want those of what was allowed", total)
 	}
-	dry := request(t, pod("other", "p"), nil)
+	dry := requesttest.Of(t, pod("other", "p"), nil)
 	dry.DryRun = true
 	if _, err := set.Validate(t.Context(), dry); err != nil || len(set.rules[0].book.Holders("namespace other")) != 0 {
 		t.Errorf("a dry run claims: %v", err)
@@ -125,7 +123,7 @@ func TestReload(t *testing.T) {
 	if second.rules[1] != first.rules[0] || second.Ready() != nil || first.Ready() == nil {
 		t.Errorf("what is the same is not kept, or what is not is: %v, %v", second.Ready(), first.Ready())
 	}
-	if _, err := first.Validate(t.Context(), request(t, pod("shop", "b"), nil)); status.Code(err) != codes.Unavailable {
+	if _, err := first.Validate(t.Context(), requesttest.Of(t, pod("shop", "b"), nil)); status.Code(err) != codes.Unavailable {
 		t.Errorf("rules that are closed answer: %v", err)
 	}
 	second.CloseExcept(nil)
@@ -202,7 +200,7 @@ func FuzzValidate(f *testing.F) {
 	s := set(f, nil, Rule{Name: "a", APIVersion: "v1", Kind: "Pod", Max: &one, MatchConditions: conditions("object.spec.a == 1")})
 	s.rules[0].book.Wait = time.Nanosecond
 	f.Fuzz(func(t *testing.T, object, old []byte) {
-		q := request(t, pod("shop", "a"), pod("shop", "a"))
+		q := requesttest.Of(t, pod("shop", "a"), pod("shop", "a"))
 		q.Object, q.OldObject = object, old
 		if verdict, err := s.Validate(t.Context(), q); err != nil && (verdict != nil || status.Code(err) == codes.Unknown) {
 			t.Errorf("%v, %v", verdict, err)
@@ -223,10 +221,10 @@ func BenchmarkValidate(b *testing.B) {
 	s := set(b, objects, Rule{Name: "a", APIVersion: "v1", Kind: "Pod", Max: &most, MatchConditions: conditions("object.spec.a == 1")})
 	o := pod("shop", "new")
 	o["spec"] = map[string]any{"a": int64(1)}
-	q := request(b, o, nil)
+	q := requesttest.Of(b, o, nil)
 	b.ReportAllocs()
 	for b.Loop() {
-		if verdict, err := s.Validate(b.Context(), q); err != nil || message(verdict) != "" {
+		if verdict, err := s.Validate(b.Context(), q); err != nil || requesttest.Message(verdict) != "" {
 			b.Fatal(verdict, err)
 		}
 	}
@@ -261,43 +259,4 @@ func conditions(expression string) []admissionregistrationv1.MatchCondition {
 
 func pod(namespace, name string) map[string]any {
 	return map[string]any{"apiVersion": "v1", "kind": "Pod", "metadata": map[string]any{"namespace": namespace, "name": name}}
-}
-
-func request(tb testing.TB, object, old map[string]any) *sdk.Request {
-	tb.Helper()
-	encode := func(o map[string]any) []byte {
-		if o == nil {
-			return nil
-		}
-		raw, err := json.Marshal(o)
-		if err != nil {
-			tb.Fatal(err)
-		}
-		return raw
-	}
-	q := &admissionv1.AdmissionRequest{Operation: admissionv1.Operation_OPERATION_CREATE, Object: encode(object), OldObject: encode(old), Uid: "u"}
-	if old != nil {
-		q.Operation = admissionv1.Operation_OPERATION_UPDATE
-	}
-	if object == nil {
-		object = old
-	}
-	u := unstructured.Unstructured{Object: object}
-	kind := u.GroupVersionKind()
-	q.Kind = &admissionv1.GroupVersionKind{Group: kind.Group, Version: kind.Version, Kind: kind.Kind}
-	q.Name, q.Namespace = u.GetName(), u.GetNamespace()
-	if kind.Kind == "Namespace" { // as kube-apiserver sends it
-		q.Namespace = q.Name
-	}
-	return &sdk.Request{AdmissionRequest: q}
-}
-
-func message(v *sdk.Verdict) string {
-	var all []string
-	if v != nil {
-		for _, d := range v.Denials {
-			all = append(all, d.GetMessage())
-		}
-	}
-	return strings.Join(all, "\n")
 }

@@ -1,10 +1,8 @@
 package snapshot
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -16,9 +14,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/fake"
 
-	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
-	"github.com/gatefold/gatefold/sdk"
 	"github.com/gatefold/gatefold/sdk/cluster"
+	"github.com/gatefold/gatefold/validator-svc/internal/requesttest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -33,11 +30,11 @@ func TestAskedAgain(t *testing.T) {
 		{"two", "default snapshot class: one already exists for driver: test.csi.io (allowed a moment ago; if it does not appear, try again)"},
 		{"two", "default snapshot class: one already exists for driver: test.csi.io (allowed a moment ago; if it does not appear, try again)"},
 	} {
-		verdict, err := v.Validate(t.Context(), request(t, defaultClass(want.name), nil))
+		verdict, err := v.Validate(t.Context(), requesttest.Of(t, defaultClass(want.name), nil))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := message(verdict); got != want.message {
+		if got := requesttest.Message(verdict); got != want.message {
 			t.Errorf("%s\nwant: %s\ngot:  %s", want.name, want.message, got)
 		}
 	}
@@ -47,9 +44,9 @@ func TestAskedAgain(t *testing.T) {
 func TestAtOnce(t *testing.T) {
 	v := validator(t, false)
 	v.rules[classKinds(Config{})[0].kind].drivers.Wait = time.Millisecond
-	dry := request(t, defaultClass("dry"), nil)
+	dry := requesttest.Of(t, defaultClass("dry"), nil)
 	dry.DryRun = true
-	if verdict, err := v.Validate(t.Context(), dry); err != nil || message(verdict) != "" {
+	if verdict, err := v.Validate(t.Context(), dry); err != nil || requesttest.Message(verdict) != "" {
 		t.Fatal(verdict, err)
 	}
 	var (
@@ -61,10 +58,10 @@ func TestAtOnce(t *testing.T) {
 	for i := range 50 {
 		all.Go(func() {
 			name := fmt.Sprint("class-", i)
-			verdict, err := v.Validate(t.Context(), request(t, defaultClass(name), nil))
+			verdict, err := v.Validate(t.Context(), requesttest.Of(t, defaultClass(name), nil))
 			mu.Lock()
 			defer mu.Unlock()
-			if text := message(verdict); err == nil && text == "" {
+			if text := requesttest.Message(verdict); err == nil && text == "" {
 				allowed = append(allowed, name)
 			} else {
 				denied = append(denied, fmt.Sprint(text, err))
@@ -93,11 +90,11 @@ func TestNotKnownYet(t *testing.T) {
 	}
 	v := validator(t, false)
 	v.Close()
-	verdict, err := v.Validate(t.Context(), request(t, defaultClass("a"), nil))
+	verdict, err := v.Validate(t.Context(), requesttest.Of(t, defaultClass("a"), nil))
 	if status.Code(err) != codes.Unavailable {
 		t.Errorf("%v, %v; want an error", verdict, err)
 	}
-	bad := request(t, defaultClass("a"), nil)
+	bad := requesttest.Of(t, defaultClass("a"), nil)
 	bad.Object = []byte(`{"metadata":{"annotations":{"a":1}}}`)
 	if verdict, err := v.Validate(t.Context(), bad); status.Code(err) != codes.InvalidArgument {
 		t.Errorf("%v, %v; want an error", verdict, err)
@@ -110,11 +107,11 @@ func FuzzValidate(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, object, old []byte) {
 		v := validator(t, false)
-		q := request(t, defaultClass("a"), defaultClass("a"))
+		q := requesttest.Of(t, defaultClass("a"), defaultClass("a"))
 		q.Object, q.OldObject = object, old
 		verdict, err := v.Validate(t.Context(), q)
 		var decoded class
-		if invalid := errors.Join(q.Decode(&decoded), q.DecodeOld(&decoded)); (err != nil) != (invalid != nil) || message(verdict) != "" {
+		if invalid := errors.Join(q.Decode(&decoded), q.DecodeOld(&decoded)); (err != nil) != (invalid != nil) || requesttest.Message(verdict) != "" {
 			t.Errorf("%v, %v; decoding: %v", verdict, err, invalid)
 		}
 	})
@@ -143,41 +140,4 @@ func validator(t *testing.T, groups bool, objects ...map[string]any) *Validator 
 	}
 	t.Cleanup(v.Close)
 	return v
-}
-
-func request(t *testing.T, object, old map[string]any) *sdk.Request {
-	t.Helper()
-	encode := func(o map[string]any) []byte {
-		if o == nil {
-			return nil
-		}
-		raw, err := json.Marshal(o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return raw
-	}
-	q := &admissionv1.AdmissionRequest{Operation: admissionv1.Operation_OPERATION_CREATE, Object: encode(object), OldObject: encode(old), Uid: "u"}
-	if old != nil {
-		q.Operation = admissionv1.Operation_OPERATION_UPDATE
-	}
-	if object == nil {
-		object = old
-	}
-	u := unstructured.Unstructured{Object: object}
-	kind := u.GroupVersionKind()
-	q.Kind = &admissionv1.GroupVersionKind{Group: kind.Group, Version: kind.Version, Kind: kind.Kind}
-	q.Name = u.GetName()
-	return &sdk.Request{AdmissionRequest: q}
-}
-
-func message(v *sdk.Verdict) string {
-	if v == nil {
-		return ""
-	}
-	var all []string
-	for _, d := range v.Denials {
-		all = append(all, d.GetMessage())
-	}
-	return strings.Join(all, "\n")
 }
