@@ -19,19 +19,12 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/gatefold/gatefold/sdk/cluster"
-	"github.com/gatefold/gatefold/test/internal/harness"
 )
 
 // A kind is followed from when its CustomResourceDefinition and the right to it come, to when they go.
 func TestFollow(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	control := must(harness.StartControlPlane(controlPlaneConfig(t, dir)))(t)
-	t.Cleanup(func() {
-		if err := control.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	control := newControlPlane(t).controlPlane
 	admin, client := must(dynamic.NewForConfig(control.Config))(t), must(kubernetes.NewForConfig(control.Config))(t)
 
 	c := must(cluster.Source{Kubeconfig: impersonating(t, control.Kubeconfig, "follower")}.Open(cluster.Options{}))(t)
@@ -130,15 +123,6 @@ func limitCRD() *unstructured.Unstructured {
 			}},
 		},
 	}}
-}
-
-// controlPlaneConfig is that of a control plane of a test's own.
-func controlPlaneConfig(t *testing.T, dir string) harness.ControlPlaneConfig {
-	t.Helper()
-	pki := must(harness.NewPKI(dir, "authority"))(t)
-	collector := must(harness.StartCollector(t.Context()))(t)
-	t.Cleanup(collector.Stop)
-	return harness.ControlPlaneConfig{Dir: dir, OTLPEndpoint: collector.Address, WebhookClient: must(pki.Client("kube-apiserver"))(t)}
 }
 
 // impersonating returns the path of a kubeconfig that acts as somebody without rights.

@@ -71,15 +71,10 @@ func newImageWorld(t *testing.T, w *world, defaultAllow bool, alpn string) *imag
 		"https://gatefold.example.com:8443", "https://"+address,
 		"/etc/kubernetes/pki/gatefold-ca.crt", i.pki.CAFile,
 		"/etc/kubernetes/pki/gatefold.crt", apiserver.CertFile, "/etc/kubernetes/pki/gatefold.key", apiserver.KeyFile))
-	i.controlPlane = must(harness.StartControlPlane(harness.ControlPlaneConfig{
+	i.controlPlane = startControlPlane(t, harness.ControlPlaneConfig{
 		Dir: i.dir, OTLPEndpoint: i.collector.Address, Plugins: []string{"ImagePolicyWebhook"},
 		Admission: change("admission.yaml", "/etc/kubernetes/gatefold-images.kubeconfig", kubeconfig,
 			"defaultAllow: false", fmt.Sprintf("defaultAllow: %t", defaultAllow)),
-	}))(t)
-	t.Cleanup(func() {
-		if err := i.controlPlane.Stop(); err != nil {
-			t.Error(err)
-		}
 	})
 	validator := i.startServiceWith(t, "validator", i.binaries.Validator, write("registry.yaml", change("policies/registry.yaml")))
 	i.gate = i.startGateAt(t, address, "images.yaml", apiserver, map[string]any{

@@ -14,8 +14,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/dynamic"
 	"sigs.k8s.io/yaml"
-
-	"github.com/gatefold/gatefold/test/internal/harness"
 )
 
 // TestLibrary asks kube-apiserver the same twice, about the cases of the shipped policies: with a gate that
@@ -77,20 +75,8 @@ type libraryWorld struct {
 
 func newLibraryWorld(t *testing.T) *libraryWorld {
 	t.Helper()
-	w := &world{dir: t.TempDir()}
-	w.collector = must(harness.StartCollector(t.Context()))(t)
-	t.Cleanup(w.collector.Stop)
-	w.pki = must(harness.NewPKI(w.dir, "authority"))(t)
-	w.controlPlane = must(harness.StartControlPlane(harness.ControlPlaneConfig{
-		Dir: w.dir, OTLPEndpoint: w.collector.Address, WebhookClient: must(w.pki.Client("kube-apiserver"))(t),
-		// The first two would answer before a policy does; the third changes what a case says.
-		DisablePlugins: []string{"PodSecurity", "NamespaceLifecycle", "ServiceAccount"},
-	}))(t)
-	t.Cleanup(func() {
-		if err := w.controlPlane.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	// The first two would answer before a policy does; the third changes what a case says.
+	w := newControlPlane(t, "PodSecurity", "NamespaceLifecycle", "ServiceAccount")
 	return &libraryWorld{world: w, client: w.client(t, nil)}
 }
 

@@ -35,20 +35,9 @@ func TestLimits(t *testing.T) {
 // these tests.
 func newLimitsWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{dir: t.TempDir()}
+	w := newControlPlane(t)
 	w.binaries = must(harness.Build(t.Context(), w.dir))(t)
-	w.collector = must(harness.StartCollector(t.Context()))(t)
-	t.Cleanup(w.collector.Stop)
-	w.pki = must(harness.NewPKI(w.dir, "authority"))(t)
 	apiserver := must(w.pki.Client("kube-apiserver"))(t)
-	w.controlPlane = must(harness.StartControlPlane(harness.ControlPlaneConfig{
-		Dir: w.dir, OTLPEndpoint: w.collector.Address, WebhookClient: apiserver,
-	}))(t)
-	t.Cleanup(func() {
-		if err := w.controlPlane.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
 	w.installSnapshots(t)
 	w.gates = map[string]*gate{}
 	for _, replica := range []string{"a", "b"} {

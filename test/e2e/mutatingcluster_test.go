@@ -23,7 +23,6 @@ import (
 	"github.com/gatefold/gatefold/sdk/cluster"
 	"github.com/gatefold/gatefold/sdk/sdktest"
 	"github.com/gatefold/gatefold/sdk/telemetry"
-	"github.com/gatefold/gatefold/test/internal/harness"
 
 	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
 )
@@ -81,16 +80,8 @@ spec: {policyName: gadgets, paramRef: {name: parts, parameterNotFoundAction: Den
 // TestMutatingPoliciesAskTheCluster runs a mutator with a kubeconfig, whose policy takes from kube-apiserver its
 // params, permissions, the namespace, and how a custom kind, which is defined while it runs, is merged.
 func TestMutatingPoliciesAskTheCluster(t *testing.T) {
-	dir := t.TempDir()
-	pki := must(harness.NewPKI(dir, "authority"))(t)
-	controlPlane := must(harness.StartControlPlane(harness.ControlPlaneConfig{
-		Dir: dir, OTLPEndpoint: must(harness.FreeAddress())(t), WebhookClient: must(pki.Client("kube-apiserver"))(t),
-	}))(t)
-	t.Cleanup(func() {
-		if err := controlPlane.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	w := newControlPlane(t)
+	controlPlane, dir := w.controlPlane, w.dir
 	admin := must(dynamic.NewForConfig(controlPlane.Config))(t)
 	create := func(group, version, resource, namespace, text string) {
 		t.Helper()

@@ -1,18 +1,13 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -23,18 +18,13 @@ import (
 	reviewv1 "k8s.io/api/admission/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	utilnet "k8s.io/apimachinery/pkg/util/net"
-	validatingupstream "k8s.io/apiserver/pkg/admission/plugin/policy/validating"
 	"k8s.io/client-go/rest"
 
 	"github.com/gatefold/gatefold/policy"
 	"github.com/gatefold/gatefold/policy/validating"
-	"github.com/gatefold/gatefold/sdk"
 	"github.com/gatefold/gatefold/sdk/cluster"
 	"github.com/gatefold/gatefold/sdk/sdktest"
 	"github.com/gatefold/gatefold/test/internal/harness"
-
-	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
 )
 
 // policyCase is one set of ValidatingAdmissionPolicies and what is asked of them. In all of it $NS stands for the
@@ -78,17 +68,8 @@ func TestPolicies(t *testing.T) {
 
 func newPolicyTest(t *testing.T) *policyTest {
 	t.Helper()
-	dir := t.TempDir()
-	pki := must(harness.NewPKI(dir, "authority"))(t)
-	p := &policyTest{reviews: map[string]*reviewv1.AdmissionRequest{}}
-	p.controlPlane = must(harness.StartControlPlane(harness.ControlPlaneConfig{
-		Dir: dir, OTLPEndpoint: must(harness.FreeAddress())(t), WebhookClient: must(pki.Client("kube-apiserver"))(t),
-	}))(t)
-	t.Cleanup(func() {
-		if err := p.controlPlane.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	w := newControlPlane(t)
+	p := &policyTest{controlPlane: w.controlPlane, reviews: map[string]*reviewv1.AdmissionRequest{}}
 	p.admin = must(rest.HTTPClientFor(p.controlPlane.Config))(t)
 	p.cluster = must(cluster.Source{Kubeconfig: p.controlPlane.Kubeconfig}.Open(cluster.Options{Watch: []cluster.Resource{cluster.Namespaces}}))(t)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -96,7 +77,7 @@ func newPolicyTest(t *testing.T) *policyTest {
 	go func() { done <- p.cluster.Run(ctx) }()
 	t.Cleanup(func() { cancel(); <-done })
 	p.known = must(policy.ClusterOf(p.cluster))(t)
-	p.watch(t, pki)
+	p.watch(t, w.pki)
 
 	bound := `{"apiVersion":"rbac.authorization.k8s.io/v1","kind":"ClusterRoleBinding","metadata":{"name":"testers"},
 		"roleRef":{"apiGroup":"rbac.authorization.k8s.io","kind":"ClusterRole","name":"cluster-admin"},
@@ -280,36 +261,6 @@ func (p *policyTest) make(t *testing.T, path string, object []byte) {
 	})
 }
 
-// answer is what kube-apiserver says.
-type answer struct {
-	status   *metav1.Status // nil: it did as it was told
-	warnings []string
-}
-
-func (p *policyTest) send(t *testing.T, client *http.Client, method, path string, body []byte, headers http.Header) answer {
-	t.Helper()
-	req := must(http.NewRequestWithContext(context.WithoutCancel(t.Context()), method, strings.TrimSuffix(p.controlPlane.Config.Host, "/")+path, bytes.NewReader(body)))(t)
-	req.Header.Set("Content-Type", "application/json")
-	if method == http.MethodPatch {
-		req.Header.Set("Content-Type", "application/merge-patch+json")
-	}
-	maps.Copy(req.Header, headers)
-	resp := must(client.Do(req))(t)
-	defer resp.Body.Close()
-	data := must(io.ReadAll(resp.Body))(t)
-	a := answer{}
-	for _, w := range resp.Header["Warning"] {
-		if text, err := warningText(w); err == nil {
-			a.warnings = append(a.warnings, text)
-		}
-	}
-	if resp.StatusCode >= http.StatusBadRequest {
-		a.status = &metav1.Status{Code: int32(resp.StatusCode), Message: string(data)}
-		_ = json.Unmarshal(data, a.status) // or it is text
-	}
-	return a
-}
-
 // compare sends a request, and asks the evaluator about what kube-apiserver made of it.
 func (p *policyTest) compare(t *testing.T, set *validating.Set, r policyRequest) {
 	method, path, ok := strings.Cut(r.Send, " ")
@@ -338,7 +289,7 @@ func (p *policyTest) compare(t *testing.T, set *validating.Set, r policyRequest)
 	if review == nil {
 		t.Fatal("kube-apiserver asked nobody")
 	}
-	verdict, err := set.Validate(t.Context(), requestOf(review), p.cluster.Namespaces)
+	verdict, err := set.Validate(t.Context(), sdktest.ReviewRequest(t, review, nil), p.cluster.Namespaces)
 	if err != nil {
 		t.Fatalf("the evaluator: %v; kube-apiserver: %+v", err, there)
 	}
@@ -355,129 +306,4 @@ func (p *policyTest) compare(t *testing.T, set *validating.Set, r policyRequest)
 	if diff := cmp.Diff(there, here, sorted, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("(-kube-apiserver +evaluator):\n%s", diff)
 	}
-}
-
-// failures is the annotation of bindings with action Audit.
-const failures = "validation.policy.admission.k8s.io/validation_failure"
-
-// onlyFirstFailure takes out of both what kube-apiserver 1.36 says of bindings with action Audit: the first failure,
-// where 1.37, whose packages the evaluator is made of, tells all.
-func onlyFirstFailure(t *testing.T, there, here map[string]string) {
-	t.Helper()
-	if there[failures] == "" || here[failures] == "" {
-		return // told as a difference, if it is one
-	}
-	var first, all []validatingupstream.ValidationFailureValue
-	if err := errors.Join(json.Unmarshal([]byte(there[failures]), &first), json.Unmarshal([]byte(here[failures]), &all)); err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range first {
-		if !slices.ContainsFunc(all, func(other validatingupstream.ValidationFailureValue) bool { return cmp.Equal(f, other) }) {
-			t.Errorf("the evaluator does not tell of %+v", f)
-		}
-	}
-	delete(there, failures)
-	delete(here, failures)
-}
-
-func (p *policyTest) take(user string) *reviewv1.AdmissionRequest {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	review := p.reviews[user]
-	delete(p.reviews, user)
-	return review
-}
-
-// decided is what policies say about a request.
-type decided struct {
-	Message, Reason string
-	Code            int32
-	Warnings        []string
-	Annotations     map[string]string
-}
-
-func decisionOf(a answer, annotations map[string]string) decided {
-	d := decided{Annotations: map[string]string{}}
-	for key, value := range annotations {
-		system := strings.Contains(key, "k8s.io/") || strings.Contains(key, "kubernetes.io/")
-		if !system || strings.HasPrefix(key, "validation.policy.admission.k8s.io/") {
-			d.Annotations[key] = value
-		}
-	}
-	for _, w := range a.warnings {
-		if strings.Contains(w, "ValidatingAdmissionPolicy") {
-			d.Warnings = append(d.Warnings, w)
-		}
-	}
-	if a.status == nil || a.status.Details == nil {
-		return d
-	}
-	for _, cause := range a.status.Details.Causes {
-		if strings.HasPrefix(cause.Message, "ValidatingAdmissionPolicy '") {
-			d.Message, d.Reason, d.Code = cause.Message, string(a.status.Reason), a.status.Code
-		}
-	}
-	return d
-}
-
-// audited returns the annotations of a request in the audit log.
-func (p *policyTest) audited(t *testing.T, id string) map[string]string {
-	t.Helper()
-	var annotations map[string]string
-	eventually(t, func() error {
-		for line := range bytes.Lines(must(os.ReadFile(p.controlPlane.AuditLog))(t)) {
-			var event struct {
-				AuditID     string
-				Annotations map[string]string
-			}
-			if bytes.Contains(line, []byte(id)) && json.Unmarshal(line, &event) == nil && event.AuditID == id {
-				annotations = event.Annotations
-				return nil
-			}
-		}
-		return errors.New("the audit log does not know the request")
-	})
-	return annotations
-}
-
-// requestOf is what the gate makes of a review, without the namespace: the evaluator looks it up.
-func requestOf(r *reviewv1.AdmissionRequest) *sdk.Request {
-	kind := func(k *metav1.GroupVersionKind) *admissionv1.GroupVersionKind {
-		return &admissionv1.GroupVersionKind{Group: k.Group, Version: k.Version, Kind: k.Kind}
-	}
-	resource := func(r *metav1.GroupVersionResource) *admissionv1.GroupVersionResource {
-		return &admissionv1.GroupVersionResource{Group: r.Group, Version: r.Version, Resource: r.Resource}
-	}
-	raw := func(object []byte) []byte {
-		if slices.Equal(object, []byte("null")) {
-			return nil
-		}
-		return object
-	}
-	extra := map[string]*admissionv1.ExtraValue{}
-	for key, values := range r.UserInfo.Extra {
-		extra[key] = &admissionv1.ExtraValue{Values: values}
-	}
-	return &sdk.Request{AdmissionRequest: &admissionv1.AdmissionRequest{
-		Uid: string(r.UID), Kind: kind(&r.Kind), Resource: resource(&r.Resource), SubResource: r.SubResource,
-		RequestKind: kind(r.RequestKind), RequestResource: resource(r.RequestResource), RequestSubResource: r.RequestSubResource,
-		Name: r.Name, Namespace: r.Namespace, DryRun: r.DryRun != nil && *r.DryRun,
-		Operation: admissionv1.Operation(admissionv1.Operation_value["OPERATION_"+string(r.Operation)]),
-		UserInfo:  &admissionv1.UserInfo{Username: r.UserInfo.Username, Uid: r.UserInfo.UID, Groups: r.UserInfo.Groups, Extra: extra},
-		Object:    raw(r.Object.Raw), OldObject: raw(r.OldObject.Raw), Options: raw(r.Options.Raw),
-	}}
-}
-
-// warningText takes the text out of a Warning header.
-func warningText(header string) (string, error) {
-	parsed, errs := utilnet.ParseWarningHeaders([]string{header})
-	if len(errs) > 0 || len(parsed) != 1 {
-		return "", errors.Join(errs...)
-	}
-	return parsed[0].Text, nil
-}
-
-func serverTLS(pair harness.KeyPair) (*tls.Config, error) {
-	certificate, err := tls.LoadX509KeyPair(pair.CertFile, pair.KeyFile)
-	return &tls.Config{Certificates: []tls.Certificate{certificate}}, err
 }

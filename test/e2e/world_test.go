@@ -44,25 +44,37 @@ type gate struct {
 
 func (g *gate) url(path string) string { return "https://" + g.address + path }
 
-func newWorld(t *testing.T) *world {
+// newControlPlane returns a world that has nothing but a control plane, which does without the given plugins, and what
+// it needs.
+func newControlPlane(t *testing.T, without ...string) *world {
 	t.Helper()
 	w := &world{dir: t.TempDir()}
-	w.binaries = must(harness.Build(t.Context(), w.dir))(t)
-
 	w.collector = must(harness.StartCollector(t.Context()))(t)
 	t.Cleanup(w.collector.Stop)
-
 	w.pki = must(harness.NewPKI(w.dir, "authority"))(t)
-	apiserver := must(w.pki.Client("kube-apiserver"))(t)
-	w.controlPlane = must(harness.StartControlPlane(harness.ControlPlaneConfig{
-		Dir: w.dir, OTLPEndpoint: w.collector.Address, WebhookClient: apiserver,
-	}))(t)
+	w.controlPlane = startControlPlane(t, harness.ControlPlaneConfig{
+		Dir: w.dir, OTLPEndpoint: w.collector.Address, WebhookClient: must(w.pki.Client("kube-apiserver"))(t), DisablePlugins: without,
+	})
+	return w
+}
+
+// startControlPlane starts a control plane, which runs until the end of the test.
+func startControlPlane(t *testing.T, c harness.ControlPlaneConfig) *harness.ControlPlane {
+	t.Helper()
+	p := must(harness.StartControlPlane(c))(t)
 	t.Cleanup(func() {
-		if err := w.controlPlane.Stop(); err != nil {
+		if err := p.Stop(); err != nil {
 			t.Error(err)
 		}
 	})
+	return p
+}
 
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := newControlPlane(t)
+	w.binaries = must(harness.Build(t.Context(), w.dir))(t)
+	apiserver := must(w.pki.Client("kube-apiserver"))(t)
 	w.mutator = w.startService(t, "mutator", w.binaries.Mutator)
 	w.validator = w.startService(t, "validator", w.binaries.Validator)
 	w.rogue = w.startRogue(t)

@@ -1,7 +1,7 @@
 package policytest
 
 import (
-	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/gatefold/gatefold/sdk"
+	"github.com/gatefold/gatefold/sdk/sdktest"
 
 	"github.com/gatefold/gatefold/policy"
 
@@ -30,7 +31,7 @@ type Recorded struct {
 // Request is the request that the gate would send.
 func (r *Recorded) Request(t testing.TB) *sdk.Request {
 	t.Helper()
-	return Request(t, r.Asked.Review, r.namespace())
+	return sdktest.ReviewRequest(t, r.Asked.Review, r.namespace())
 }
 
 // Files are the policies as files.
@@ -59,23 +60,20 @@ func (r *Recorded) namespace() *admissionv1.Namespace {
 // Recordings reads a file that has one T a line, at least one.
 func Recordings[T any](t testing.TB, file string) []T {
 	t.Helper()
-	f, err := os.Open(file)
+	data, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
 	var all []T
-	lines := bufio.NewScanner(f)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
+	for line := range bytes.Lines(data) {
 		var r T
-		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
+		if err := json.Unmarshal(line, &r); err != nil {
 			t.Fatalf("%s:%d: %v", file, len(all)+1, err)
 		}
 		all = append(all, r)
 	}
-	if err := lines.Err(); err != nil || len(all) == 0 {
-		t.Fatalf("%s: %d recordings, %v", file, len(all), err)
+	if len(all) == 0 {
+		t.Fatalf("%s has no recordings", file)
 	}
 	return all
 }
