@@ -31,7 +31,6 @@ type Gate struct {
 
 	cfg        *Config // as the gate was started
 	cluster    *cluster.Cluster
-	namespaces *namespaces
 	telemetry  *telemetry.Telemetry
 	recorder   *observe.Recorder
 	pipeline   *pipeline.Pipeline
@@ -71,7 +70,6 @@ func New(_ context.Context, opts Options) (*Gate, error) {
 	g := &Gate{
 		cfg:        cfg,
 		cluster:    state,
-		namespaces: &namespaces{state},
 		telemetry:  tel,
 		recorder:   recorder,
 		builder:    newBuilder(opts, tel, state, recorder),
@@ -168,7 +166,7 @@ func (g *Gate) decide(ctx context.Context, phase string, req *admissionv1.Admiss
 	}()
 
 	start := time.Now()
-	namespace := &lookup{namespaces: g.namespaces}
+	namespace := &lookup{cluster: g.cluster}
 	if req.GetNamespaceObject() == nil {
 		req.NamespaceObject = namespace.describe(ctx, req)
 	}

@@ -3,7 +3,6 @@ package policy
 import (
 	"context"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -57,7 +56,8 @@ func (g *getter) get(ctx context.Context, kind schema.GroupVersionKind, namespac
 		g.mu.Lock()
 		delete(g.resources, kind)
 		g.mu.Unlock()
-		return nil, fmt.Errorf("the apiserver does not serve %s any more: %v", resource, err) //nolint:errorlint // see resource
+		// Not %w: that it is not found must not be taken for an object that is not.
+		return nil, fmt.Errorf("the apiserver does not serve %s any more: %v", resource, err) //nolint:errorlint // see above
 	}
 	if apierrors.IsNotFound(err) {
 		g.absent.Add(key, nil, absentTTL)
@@ -73,20 +73,12 @@ func (g *getter) resource(ctx context.Context, kind schema.GroupVersionKind) (sc
 	if ok {
 		return resource, nil
 	}
-	served, err := g.cluster.Client.Discovery().ServerResourcesForGroupVersionWithContext(ctx, kind.GroupVersion().String())
+	served, err := g.cluster.Served(ctx, kind)
 	if err != nil {
-		// Not %w: that the kind is not found must never be taken for an object that is not.
-		return resource, fmt.Errorf("asking what %s serves: %v", kind.GroupVersion(), err) //nolint:errorlint // see above
+		return resource, err
 	}
-	for _, r := range served.APIResources {
-		if r.Kind != kind.Kind || strings.Contains(r.Name, "/") {
-			continue
-		}
-		resource = kind.GroupVersion().WithResource(r.Name)
-		g.mu.Lock()
-		g.resources[kind] = resource
-		g.mu.Unlock()
-		return resource, nil
-	}
-	return resource, fmt.Errorf("%s is not served", kind)
+	g.mu.Lock()
+	g.resources[kind] = served.Resource
+	g.mu.Unlock()
+	return served.Resource, nil
 }

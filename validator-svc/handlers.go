@@ -51,11 +51,7 @@ func newHandlers(ctx context.Context, cfg *Config, policies *policies, opts Opti
 		h.served[Policy] = policies
 	}
 	if cfg.serves(Quota) {
-		from := quota.From{Follower: opts.Cluster, Logger: opts.Telemetry.Logger}
-		if opts.Cluster.Namespaces != nil {
-			from.Namespaces = opts.Cluster.Namespaces
-		}
-		h.quotas = &quotas{from: from}
+		h.quotas = &quotas{from: quota.From{Follower: opts.Cluster, Namespaces: opts.Cluster, Logger: opts.Telemetry.Logger}}
 		if err := h.quotas.use(ctx, cfg.Quota); err != nil {
 			return nil, err
 		}

@@ -20,9 +20,6 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// errUnserved tells that the apiserver does not serve a kind.
-var errUnserved = errors.New("the apiserver does not serve this kind; is its CustomResourceDefinition installed?")
-
 // liveObjects are the objects of a kind of a live cluster. The informer asks the apiserver where the kind is
 // served each time it has to list it without having been told, so that there is one informer for a kind that
 // comes and goes.
@@ -133,30 +130,16 @@ func (o *liveObjects) served(ctx context.Context) (resourceClient, error) {
 	return o.client(o.mapping.Resource), nil
 }
 
-// find asks the apiserver for what it serves of the kind's group and version: one small answer, which does
-// not depend on what else is served.
+// find asks the apiserver for where it serves the kind.
 func (o *liveObjects) find(ctx context.Context) (*meta.RESTMapping, error) {
 	versions, err := o.versions(ctx)
 	if err != nil {
 		return nil, err
 	}
 	for _, version := range versions {
-		served, err := o.discovery.ServerResourcesForGroupVersionWithContext(ctx, version.String())
-		if apierrors.IsNotFound(err) {
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("asking what %s serves: %w", version, err)
-		}
-		for _, r := range served.APIResources {
-			if r.Kind != o.kind.Kind || strings.Contains(r.Name, "/") {
-				continue
-			}
-			scope := meta.RESTScopeRoot
-			if r.Namespaced {
-				scope = meta.RESTScopeNamespace
-			}
-			return &meta.RESTMapping{Resource: version.WithResource(r.Name), GroupVersionKind: version.WithKind(r.Kind), Scope: scope}, nil
+		mapping, err := served(ctx, o.discovery, version.WithKind(o.kind.Kind))
+		if !errors.Is(err, errUnserved) {
+			return mapping, err
 		}
 	}
 	return nil, errUnserved

@@ -69,7 +69,7 @@ type question struct {
 // counts tells whether r counts the object from now on.
 func (q *question) counts(ctx context.Context, r *rule) (bool, error) {
 	if r.config.NamespaceSelector != nil && q.namespaceName() != "" {
-		namespace, err := q.namespace()
+		namespace, err := q.namespace(ctx)
 		if err != nil {
 			return false, err
 		}
@@ -123,7 +123,7 @@ func (q *question) ask(ctx context.Context, r *rule, room claim.Question) (denia
 	if err := r.objects.Current(claim.DefaultLife); err != nil { // claims do not count for longer
 		return nil, status.Errorf(codes.Unavailable, "rule %s cannot be evaluated: %v", r.config.Name, err)
 	}
-	if room.Max, err = q.most(r); err != nil {
+	if room.Max, err = q.most(ctx, r); err != nil {
 		return nil, err
 	}
 	answer := r.book.Ask(ctx, room)
@@ -165,11 +165,11 @@ func (q *question) namespaceName() string {
 }
 
 // most is how many there may be.
-func (q *question) most(r *rule) (int, error) {
+func (q *question) most(ctx context.Context, r *rule) (int, error) {
 	if r.config.MaxAnnotation == "" || q.namespaceName() == "" {
 		return *r.config.Max, nil
 	}
-	namespace, err := q.namespace()
+	namespace, err := q.namespace(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -186,14 +186,11 @@ func (q *question) most(r *rule) (int, error) {
 }
 
 // namespace returns what is known of the request's namespace.
-func (q *question) namespace() (*admissionv1.Namespace, error) {
+func (q *question) namespace(ctx context.Context) (*admissionv1.Namespace, error) {
 	if ns := q.req.GetNamespaceObject(); ns != nil {
 		return ns, nil
 	}
-	if q.namespaces == nil {
-		return nil, status.Errorf(codes.FailedPrecondition, "the request came without its namespace %s, which a rule looks at", q.req.GetNamespace())
-	}
-	ns, err := q.namespaces.Get(q.req.GetNamespace())
+	ns, err := q.namespaces.Namespace(ctx, q.req.GetNamespace())
 	if err != nil {
 		return nil, status.Errorf(codes.Unavailable, "looking up namespace %s: %v", q.req.GetNamespace(), err)
 	}

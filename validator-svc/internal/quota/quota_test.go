@@ -241,7 +241,7 @@ func set(tb testing.TB, objects []runtime.Object, rules ...Rule) *Set {
 	if errs := config.Validate(field.NewPath("quota")); len(errs) > 0 {
 		tb.Fatal(errs)
 	}
-	s, err := New(config, From{Follower: c, Namespaces: c.Namespaces}, nil)
+	s, err := New(config, From{Follower: c, Namespaces: c}, nil)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -24,16 +24,16 @@ type Follower interface {
 	Follow(kind schema.GroupVersionKind, o cluster.FollowOptions) (*cluster.Objects, error)
 }
 
-// Namespaces knows the cluster's namespaces.
+// Namespaces knows the cluster's namespaces, as *cluster.Cluster does.
 type Namespaces interface {
-	// Get returns the namespace of that name, which is not changed; an error when it is not known.
-	Get(name string) (*corev1.Namespace, error)
+	// Namespace returns the namespace of that name, which is not changed; an error when it is not known.
+	Namespace(ctx context.Context, name string) (*corev1.Namespace, error)
 }
 
 // From is what a Set needs of its program.
 type From struct {
 	Follower Follower
-	// Namespaces is for requests that come without theirs. Nil: they are an error where a rule looks at them.
+	// Namespaces is for requests that come without theirs.
 	Namespaces Namespaces
 	// Logger is told of objects in the cluster that cannot be judged. Nil: nobody is.
 	Logger *slog.Logger
