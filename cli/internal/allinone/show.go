@@ -103,7 +103,7 @@ func (d *demonstration) banner() {
 		fmt.Fprintf(d.Out, "  %s  %s\n", d.Style.Paint(render.Cyan, fmt.Sprintf("%-10s", name)), what)
 	}
 	fmt.Fprintf(d.Out, "%s\n\n", d.Style.Paint(render.Bold, "Gatefold: gateway, mutators and validators in one process"))
-	row("reviews", d.url()+"/mutate and /validate, with a throwaway CA")
+	row("reviews", d.url()+"/mutate, /validate and /imagereview, with a throwaway CA")
 	row("admin", d.admin()+"/readyz and /metrics")
 	if m := d.Config.Mutator; m != nil {
 		row("mutators", strings.Join(m.Mutators, ", "))
@@ -174,15 +174,8 @@ func (d *demonstration) waterfall(ctx context.Context, id trace.TraceID) error {
 // try writes the review of an object to a file of that name and returns the command that posts it; "" for objects
 // about which there is nothing to see.
 func (d *demonstration) try(name string, result *review.Result) (string, error) {
-	path, request := "/mutate", result.Mutated
-	switch {
-	case result.Verdict == review.Denied && result.Validated != nil:
-		path, request = "/validate", result.Validated
-	case len(result.Patch) == 0:
-		return "", nil
-	}
-	body, err := webhook.Encode(request)
-	if err != nil {
+	path, body, err := question(result)
+	if err != nil || body == nil {
 		return "", err
 	}
 	file := filepath.Join(d.doors.folder, name+".json")
@@ -192,7 +185,23 @@ func (d *demonstration) try(name string, result *review.Result) (string, error) 
 	return fmt.Sprintf("curl --cacert %s -H 'Content-Type: application/json' --data-binary @%s '%s%s'", d.doors.caFile, file, d.url(), path), nil
 }
 
-// farewell prints the first way to see a patch, and the first to see a refusal.
+// question returns what to post where to see what became of an object; no body where there is nothing to see.
+func question(result *review.Result) (path string, body []byte, err error) {
+	denied := result.Verdict == review.Denied && result.Validated != nil
+	switch {
+	case denied && result.Object.IsImageReview():
+		return "/imagereview", result.Validated.GetObject(), nil
+	case denied:
+		body, err = webhook.Encode(result.Validated)
+		return "/validate", body, err
+	case len(result.Patch) > 0:
+		body, err = webhook.Encode(result.Mutated)
+		return "/mutate", body, err
+	}
+	return "", nil, nil
+}
+
+// farewell prints the first way to see a patch, the first to see a refusal, and the first to see one of an ImageReview.
 func (d *demonstration) farewell(tries []string) {
 	seen := map[string]bool{}
 	fmt.Fprintf(d.Out, "%s\n\n", d.Style.Paint(render.Bold, "Try it:"))

@@ -37,7 +37,7 @@ func TestRunOnce(t *testing.T) {
 	}), stderr, code)
 }
 
-// TestRunFolder: examples of one name, or of none, have a file each.
+// TestRunFolder: examples of one name, or of none, have a file each, and ImageReviews are posted as they are.
 func TestRunFolder(t *testing.T) {
 	folder := t.TempDir()
 	reviews := filepath.Join(folder, "reviews.yaml")
@@ -51,8 +51,8 @@ func TestRunFolder(t *testing.T) {
 	}
 	for name, image := range map[string]string{"": "docker.io/first", "-2": "docker.io/N"} {
 		review, err := os.ReadFile(filepath.Join(folder, "imagereview.imagepolicy.k8s.io"+name+".json"))
-		if err != nil || !strings.Contains(string(review), image) {
-			t.Errorf("%v: %s, want the review of %s", err, review, image)
+		if err != nil || !strings.Contains(string(review), image) || strings.Contains(string(review), "AdmissionReview") {
+			t.Errorf("%v: %s, want the ImageReview of %s", err, review, image)
 		}
 	}
 }
