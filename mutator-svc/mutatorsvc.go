@@ -124,13 +124,11 @@ func Run(ctx context.Context, opts Options) (err error) {
 
 // selfTest is the request that every handler must answer before the service is ready. Rules of labels may
 // rightly fail for a namespace that nobody has labelled, and policies for whatever they are about; a process that
-// serves them is asked about a deletion, which concerns none of them. Identity alone is asked for a pod, and has to look up its
-// ServiceAccount.
+// serves them is asked about a deletion, which concerns none of them. Identity alone is asked for a pod, and has to
+// look up its ServiceAccount.
 func selfTest(cfg *Config) *admissionv1.AdmissionRequest {
-	req := sdk.SelfTestRequest()
 	if cfg.serves(Labels) || cfg.serves(Policy) {
-		req.Operation = admissionv1.Operation_OPERATION_DELETE
-		req.Object, req.OldObject = nil, req.GetObject()
+		return sdk.SelfTestDeletion()
 	}
-	return req
+	return sdk.SelfTestRequest()
 }

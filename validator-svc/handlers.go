@@ -3,75 +3,122 @@ package validatorsvc
 import (
 	"context"
 	"fmt"
+	"log/slog"
+	"reflect"
+	"slices"
 
+	"github.com/gatefold/gatefold/policy/validating"
 	"github.com/gatefold/gatefold/sdk"
-	"github.com/gatefold/gatefold/sdk/cluster"
 	"github.com/gatefold/gatefold/sdk/config"
 
 	"github.com/gatefold/gatefold/validator-svc/internal/quota"
 	"github.com/gatefold/gatefold/validator-svc/internal/snapshot"
 )
 
-// looksAround tells whether there are validators that look at other objects of the cluster.
-func (c *Config) looksAround() bool { return c.serves(Quota) || c.serves(Snapshot) }
-
-// source is where the cluster's state comes from. In a pod it is that cluster if nobody says otherwise and there
-// are validators that cannot do without: policies can, behind a gate that knows the namespaces.
-func source(cfg *Config, from cluster.Source) cluster.Source {
-	if from.Kubeconfig == "" && len(from.ObjectFiles) == 0 && cfg.looksAround() {
-		from.InCluster = cluster.InPod()
-	}
-	return from
-}
-
-// watched is what the validators look up beside what they follow.
-func watched(cfg *Config, opts Options) cluster.Options {
-	o := cluster.Options{Logger: opts.Telemetry.Logger}
-	if cfg.serves(Policy) || cfg.serves(Quota) {
-		o.Watch = []cluster.Resource{cluster.Namespaces}
-	}
-	return o
-}
-
-// handlers are the validators that are served.
+// handlers are the validators that the service serves, each nil where it is not served, as the configuration in
+// force makes them.
 type handlers struct {
-	served map[string]sdk.Validator
-	quotas *quotas // nil: not served
-	closes []func()
+	file     string  // empty: the configuration was given
+	config   *Config // as the service was started
+	policies *policies
+	quotas   *quotas
+	snapshot *snapshot.Validator
+	logger   *slog.Logger
 }
 
-// newHandlers makes those that cfg names. What they follow of the cluster is followed until close.
-func newHandlers(ctx context.Context, cfg *Config, policies *policies, opts Options) (*handlers, error) {
-	h := &handlers{served: map[string]sdk.Validator{}}
+// newHandlers makes those that cfg names, with nothing in force. What they follow of the cluster is followed until
+// close.
+func newHandlers(cfg *Config, opts Options) (*handlers, error) {
+	h := &handlers{file: opts.ConfigFile, config: cfg, logger: opts.Telemetry.Logger}
 	// Where nothing is known of the cluster, that there is no other object would be a guess.
 	if cfg.looksAround() && !opts.Cluster.Known() {
 		return nil, fmt.Errorf("%w: quota and snapshot look at other objects of the cluster: start the validator with --kubeconfig or --objects, or in a cluster", config.ErrUnusable)
 	}
+	var err error
 	if cfg.serves(Policy) {
-		h.served[Policy] = policies
-	}
-	if cfg.serves(Quota) {
-		h.quotas = &quotas{from: quota.From{Follower: opts.Cluster, Namespaces: opts.Cluster, Logger: opts.Telemetry.Logger}}
-		if err := h.quotas.use(ctx, cfg.Quota); err != nil {
+		if h.policies, err = newPolicies(opts.Cluster); err != nil {
 			return nil, err
 		}
-		h.served[Quota] = h.quotas
-		h.closes = append(h.closes, h.quotas.close)
+	}
+	if cfg.serves(Quota) {
+		h.quotas = &quotas{from: quota.From{Follower: opts.Cluster, Namespaces: opts.Cluster, Logger: h.logger}}
 	}
 	if cfg.serves(Snapshot) {
-		v, err := snapshot.New(*cfg.Snapshot, opts.Cluster)
-		if err != nil {
-			h.close()
+		if h.snapshot, err = snapshot.New(*cfg.Snapshot, opts.Cluster); err != nil {
 			return nil, fmt.Errorf("making the validator snapshot: %w", err)
 		}
-		h.served[Snapshot] = v
-		h.closes = append(h.closes, v.Close)
 	}
 	return h, nil
 }
 
-func (h *handlers) close() {
-	for _, closes := range h.closes {
-		closes()
+// served is what sdk.Serve serves.
+func (h *handlers) served() map[string]sdk.Validator {
+	served := map[string]sdk.Validator{}
+	if h.policies != nil {
+		served[Policy] = h.policies
 	}
+	if h.quotas != nil {
+		served[Quota] = h.quotas
+	}
+	if h.snapshot != nil {
+		served[Snapshot] = h.snapshot
+	}
+	return served
+}
+
+// close ends what the validators follow.
+func (h *handlers) close() {
+	if h.policies != nil {
+		h.policies.inForce.Close()
+	}
+	if h.quotas != nil {
+		h.quotas.close()
+	}
+	if h.snapshot != nil {
+		h.snapshot.Close()
+	}
+}
+
+// use puts cfg in force, all of it or, with an error, nothing.
+func (h *handlers) use(ctx context.Context, cfg *Config) error {
+	var set *validating.Set
+	var err error
+	if h.policies != nil {
+		if set, err = h.policies.load(cfg.Policy); err != nil {
+			return err
+		}
+	}
+	if h.quotas != nil && len(cfg.Quota.Rules) > 0 { // none: they stay until the start that takes quota off
+		if err := h.quotas.use(ctx, cfg.Quota); err != nil {
+			if set != nil {
+				set.Close()
+			}
+			return err
+		}
+	}
+	if set != nil { // last: nothing is in force of a configuration that cannot be used as a whole
+		h.policies.inForce.Use(ctx, set, h.logger)
+	}
+	return nil
+}
+
+// reload is a reload.Apply. The policies' files are watched also when they cannot be used yet.
+func (h *handlers) reload(ctx context.Context, watch func(paths ...string)) (restart string, err error) {
+	cfg, err := LoadConfig(h.file)
+	if err != nil {
+		return "", err
+	}
+	watch(cfg.Policy.Paths...)
+	if err := h.use(ctx, cfg); err != nil {
+		return "", err
+	}
+	switch {
+	case !reflect.DeepEqual(cfg.Listen, h.config.Listen) || cfg.Admin != h.config.Admin:
+		restart = "listen or admin"
+	case !slices.Equal(cfg.Validators, h.config.Validators):
+		restart = "validators"
+	case !reflect.DeepEqual(cfg.Snapshot, h.config.Snapshot):
+		restart = "snapshot"
+	}
+	return restart, nil
 }

@@ -46,4 +46,9 @@ func (q *quotas) Validate(ctx context.Context, r *sdk.Request) (*sdk.Verdict, er
 	}
 }
 
-func (q *quotas) close() { q.set.Load().CloseExcept(nil) }
+// close ends the counting; nothing where no rules ever were in force.
+func (q *quotas) close() {
+	if set := q.set.Load(); set != nil {
+		set.CloseExcept(nil)
+	}
+}

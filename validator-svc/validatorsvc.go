@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 
-	"github.com/gatefold/gatefold/policy"
 	"github.com/gatefold/gatefold/sdk"
 	"github.com/gatefold/gatefold/sdk/admin"
 	"github.com/gatefold/gatefold/sdk/cluster"
@@ -54,7 +53,7 @@ func Run(ctx context.Context, opts Options) (err error) {
 		if err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, opts.Telemetry.Shutdown(context.WithoutCancel(ctx))) }()
+		defer func() { err = errors.Join(err, opts.Telemetry.Shutdown(ctx)) }()
 	}
 	follower, err := reload.New(opts.ConfigFile, opts.Telemetry)
 	if err != nil {
@@ -76,28 +75,20 @@ func Run(ctx context.Context, opts Options) (err error) {
 		tasks = append(tasks, opts.Cluster.Run)
 	}
 	follower.Also(cfg.Policy.Paths...)
-	l := &loader{file: opts.ConfigFile, config: cfg, policies: &policies{cluster: opts.Cluster}, logger: opts.Telemetry.Logger}
-	if cfg.serves(Policy) {
-		if l.known, err = policy.ClusterOf(opts.Cluster); err != nil {
-			return err
-		}
-	}
-	if err := l.use(ctx, cfg); err != nil {
-		return err
-	}
-	defer l.policies.inForce.Close()
-	handlers, err := newHandlers(ctx, cfg, l.policies, opts)
+	validators, err := newHandlers(cfg, opts)
 	if err != nil {
 		return err
 	}
-	defer handlers.close()
-	l.quotas = handlers.quotas
+	defer validators.close()
+	if err := validators.use(ctx, cfg); err != nil {
+		return err
+	}
 	serving := sdk.Config{
 		Name:       Name,
 		Listen:     cfg.Listen,
 		Listener:   opts.Listener,
 		Admin:      cfg.Admin,
-		Validators: handlers.served,
+		Validators: validators.served(),
 		Ready:      []admin.Check{{Name: "cluster", Check: opts.Cluster.Ready}},
 		SelfTest:   sdk.SelfTestDeletion(), // of which quota and snapshot have nothing to say
 		Telemetry:  opts.Telemetry,
@@ -106,7 +97,7 @@ func Run(ctx context.Context, opts Options) (err error) {
 		serving.Listen, serving.Admin = config.Listen{}, config.Admin{}
 	}
 	tasks = append(tasks,
-		func(ctx context.Context) error { return follower.Run(ctx, l.reload) },
+		func(ctx context.Context) error { return follower.Run(ctx, validators.reload) },
 		func(ctx context.Context) error { return sdk.Serve(ctx, serving) },
 	)
 	if err := run.Tasks(ctx, tasks...); err != nil {

@@ -21,6 +21,7 @@ import (
 
 	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
 	"github.com/gatefold/gatefold/sdk"
+	"github.com/gatefold/gatefold/sdk/cluster"
 	"github.com/gatefold/gatefold/sdk/telemetry"
 )
 
@@ -211,13 +212,21 @@ func TestRefusedAtStart(t *testing.T) {
 		"another validator": {config: strings.ReplaceAll(configFile, "PATH", "p.yaml") + "validators: [policy, police]\n", want: "validators[1]"},
 		"a missing folder":  {config: strings.ReplaceAll(configFile, "PATH", "gone"), want: "gone: no such file"},
 		"a bad policy":      {config: strings.ReplaceAll(configFile, "PATH", "p.yaml"), policy: policyText("1 +", ""), want: "p.yaml:7: spec.validations[0].expression"},
+		"a bad policy beside others": {
+			config: strings.ReplaceAll(configFile, "PATH", "p.yaml") + "quota: {rules: [{name: pods, apiVersion: v1, kind: Pod, max: 3}]}\nsnapshot: {}\n",
+			policy: policyText("1 +", ""), want: "p.yaml:7: spec.validations[0].expression",
+		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			s := &service{dir: t.TempDir()}
 			s.write(t, "gatefold.yaml", c.config)
 			s.write(t, "p.yaml", c.policy)
-			err := Run(t.Context(), Options{ConfigFile: filepath.Join(s.dir, "gatefold.yaml"), Telemetry: telemetry.Discard()})
+			known, err := cluster.FromObjects()
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = Run(t.Context(), Options{ConfigFile: filepath.Join(s.dir, "gatefold.yaml"), Cluster: known, Telemetry: telemetry.Discard()})
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("want %q, got %v", c.want, err)
 			}
