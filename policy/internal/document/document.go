@@ -236,8 +236,8 @@ func conversionProblems(file string, line int, text []byte, err error) config.Pr
 			return problems
 		}
 	}
-	if brace := bytes.Index(text, []byte("{{")); brace >= 0 && strings.Contains(message, "invalid map key") {
-		at := 1 + bytes.Count(text[:brace], []byte("\n"))
+	if before, _, found := bytes.Cut(text, []byte("{{")); found && strings.Contains(message, "invalid map key") {
+		at := 1 + bytes.Count(before, []byte("\n"))
 		return config.Problems{problem(at, "a map as a key; if {{ }} are those of a template, render it first")}
 	}
 	return config.Problems{config.SyntaxProblem(file, line, text, errors.New(message))}
