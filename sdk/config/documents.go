@@ -34,9 +34,7 @@ func find(file string, data []byte, kind string) (*yaml.Node, Problems) {
 			break
 		}
 		if err != nil {
-			line, message := syntaxError(err, data)
-			report(line, "", "not YAML: %s", message)
-			return nil, problems
+			return nil, append(problems, SyntaxProblem(file, 1, data, err))
 		}
 		document := root.Content[0]
 		if document.Kind == yaml.ScalarNode && document.ShortTag() == "!!null" {
@@ -98,6 +96,13 @@ var (
 	unknownAnchor = regexp.MustCompile(`^unknown anchor '(.*)' referenced$`)
 	tabIndent     = regexp.MustCompile(`^ *\t`)
 )
+
+// SyntaxProblem is err, what a YAML parser has said of text, as a problem: with its line, and what to do. The text
+// begins at a line of file, counted from 1.
+func SyntaxProblem(file string, line int, text []byte, err error) Problem {
+	at, message := syntaxError(err, text)
+	return Problem{File: file, Line: line + at - 1, Message: "not YAML: " + message}
+}
 
 // syntaxError finds the line of a parser's error, and what to do, also where the parser does not say.
 func syntaxError(err error, data []byte) (line int, message string) {

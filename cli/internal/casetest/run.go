@@ -79,7 +79,7 @@ type runner struct {
 func (r *runner) nothing() error {
 	switch {
 	case r.options.Run != nil && len(r.report.Files) > 0:
-		return fmt.Errorf("%w: --run %s selects no case of %d files; it is looked for in FILE/NAME", ErrNothing, strconv.Quote(r.options.Run.String()), len(r.report.Files))
+		return fmt.Errorf("%w: --run %s selects no case of %s; it is looked for in FILE/NAME", ErrNothing, strconv.Quote(r.options.Run.String()), plural(len(r.report.Files), "file"))
 	default:
 		return fmt.Errorf("%w in %s; tests are in files called NAME_test.yaml, with documents of kind: %s", ErrNothing, strings.Join(r.options.Paths, ", "), Kind)
 	}

@@ -40,6 +40,7 @@ func TestTest(t *testing.T) {
 		"broken-and-good":   {tests + "/broken/syntax_test.yaml", tests + "/passing/gate_test.json"},
 		"notes":             {tests + "/notes"},
 		"nothing-selected":  {tests + "/passing", "--run", "no such case"},
+		"nothing-of-one":    {tests + "/passing/gate_test.json", "--run", "no such case"},
 		"nothing-found":     {"testdata/bad-policy"},
 		"no-such-path":      {tests + "/nowhere"},
 		"not-by-its-name":   {tests + "/rules.yaml"},

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -15,6 +14,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/gatefold/gatefold/cli/internal/tree"
+	"github.com/gatefold/gatefold/sdk/config"
 )
 
 // Read reads all objects of paths, in order. A path is a file of YAML documents or JSON values, a
@@ -162,7 +162,7 @@ func parseYAML(name string, data []byte) ([]Object, error) {
 			return all, errors.Join(problems...)
 		}
 		if err != nil {
-			return nil, errors.Join(append(problems, yamlProblem(name, err))...)
+			return nil, errors.Join(append(problems, config.SyntaxProblem(name, 1, data, err))...)
 		}
 		objects, err := document(name, &doc)
 		all, problems = append(all, objects...), append(problems, err)
@@ -178,20 +178,4 @@ func document(name string, doc *yaml.Node) ([]Object, error) {
 		return nil, fmt.Errorf("%s:%d: %s", name, e.Line, e.Message)
 	}
 	return expand(n, fmt.Sprintf("%s:%d", name, doc.Content[0].Line))
-}
-
-// yamlLine finds the line in the YAML library's messages, which carry it only as text.
-var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
-
-func yamlProblem(name string, err error) error {
-	message := err.Error()
-	m := yamlLine.FindStringSubmatch(message)
-	if m == nil {
-		return fmt.Errorf("%s: not valid YAML: %s", name, message)
-	}
-	line := m[1]
-	if line == "" {
-		line = "1" // the library leaves the line out when it is the first one
-	}
-	return fmt.Errorf("%s:%s: not valid YAML: %s", name, line, strings.TrimPrefix(message, m[0]))
 }

@@ -61,8 +61,10 @@ func TestProblems(t *testing.T) {
 		file, content string
 		want          string
 	}{
-		"unclosed flow":      {"x.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {name: [\n", "x.yaml:3: not valid YAML: did not find expected node content"},
-		"tab":                {"x.yaml", "a:\n\tb: 1\n", "x.yaml:2: not valid YAML: found character that cannot start any token"},
+		"unclosed flow":      {"x.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {name: [\n", "x.yaml:3: not YAML: did not find expected node content; correct the syntax at or shortly before this line"},
+		"tab":                {"x.yaml", "a:\n\tb: 1\n", "x.yaml:2: not YAML: a tab in the indentation; indent with spaces"},
+		"not UTF-8":          {"x.yaml", "a: b\nc: \"\xe4\"\n", "x.yaml:2: not YAML: bytes that are not UTF-8; save the file as UTF-8"},
+		"a second document":  {"x.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {name: x}\n...\nkind: Pod\n", "x.yaml:4: not YAML: did not find expected <document start>; correct the syntax at or shortly before this line"},
 		"duplicate key":      {"x.yaml", "kind: Pod\napiVersion: v1\nmetadata:\n  name: a\n  name: b\n", `x.yaml:5: key "name" is already set on line 4`},
 		"no kind":            {"x.yaml", "---\n\napiVersion: v1\nmetadata: {name: a}\n", "x.yaml:3: kind is missing or not a text"},
 		"kind is a number":   {"x.yaml", "apiVersion: 1\nkind: Pod\n", "x.yaml:1: apiVersion is missing or not a text"},

@@ -3,11 +3,15 @@ package document
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	yamlv3 "go.yaml.in/yaml/v3"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -63,25 +67,60 @@ func split(data []byte) [][]byte {
 }
 
 func read(file string, line int, text []byte) ([]*Document, config.Problems) {
-	// Empty lines in front make the parsers count from the beginning of the file.
-	padded := append(bytes.Repeat([]byte("\n"), line-1), text...)
 	// sigs.k8s.io/yaml, because it reads a document as kubectl does.
-	raw, err := yaml.YAMLToJSONStrict(padded)
+	raw, err := yaml.YAMLToJSONStrict(text)
 	if err != nil {
-		return nil, syntaxProblems(file, line, err)
+		return nil, conversionProblems(file, line, text, err)
+	}
+	decoder := yamlv3.NewDecoder(bytes.NewReader(text))
+	var root, next yamlv3.Node
+	switch err := decoder.Decode(&root); {
+	case errors.Is(err, io.EOF):
+		return nil, nil // nothing between two separators
+	case err != nil:
+		return nil, config.Problems{config.SyntaxProblem(file, line, text, err)}
+	}
+	// It takes the first document, and drops the others without a word.
+	if err := decoder.Decode(&next); !errors.Is(err, io.EOF) {
+		return nil, config.Problems{second(file, line, text, &next, err)}
 	}
 	if string(raw) == "null" {
 		return nil, nil // nothing between two separators
 	}
-	var root yamlv3.Node
-	if err := yamlv3.Unmarshal(padded, &root); err != nil || len(root.Content) == 0 {
-		return nil, config.Problems{{File: file, Line: line, Message: fmt.Sprintf("not YAML: %v", err)}}
-	}
+	shift(&root, line-1)
 	return expand(file, root.Content[0], raw)
+}
+
+// second says what is wrong with the text, in which another document follows the first: next, or err in place of it.
+func second(file string, line int, text []byte, next *yamlv3.Node, err error) config.Problem {
+	switch {
+	case !utf8.Valid(text): // UTF-16, of which the parser knows, and whoever cuts it at its separators does not
+		return config.SyntaxProblem(file, line, text, errors.New("not UTF-8"))
+	case err != nil && !strings.Contains(err.Error(), "expected <document start>"):
+		return config.SyntaxProblem(file, line, text, err)
+	case err != nil:
+		at := config.SyntaxProblem(file, line, text, err)
+		at.Message = secondDocument
+		return at
+	}
+	return config.Problem{File: file, Line: line + next.Line - 1, Message: secondDocument}
+}
+
+const secondDocument = `a second document follows at or shortly after this line; write --- on a line of its own in front of it`
+
+// shift adds to the lines of all nodes.
+func shift(n *yamlv3.Node, lines int) {
+	n.Line += lines
+	for _, child := range n.Content {
+		shift(child, lines)
+	}
 }
 
 func expand(file string, node *yamlv3.Node, raw []byte) ([]*Document, config.Problems) {
 	d := &Document{File: file, Line: node.Line, raw: raw, node: node, Object: &unstructured.Unstructured{}}
+	if node.Kind != yamlv3.MappingNode {
+		return nil, config.Problems{{File: file, Line: node.Line, Message: "not a Kubernetes object; write a mapping with apiVersion, kind and metadata"}}
+	}
 	if err := kjson.UnmarshalCaseSensitivePreserveInts(raw, &d.Object.Object); err != nil {
 		return nil, config.Problems{d.Problem("", "not a Kubernetes object: %v; write a mapping with apiVersion, kind and metadata", err)}
 	}
@@ -122,7 +161,7 @@ func (d *Document) Defines() (kind schema.GroupKind, ok bool) {
 func (d *Document) Problem(path, format string, args ...any) config.Problem {
 	message := fmt.Sprintf(format, args...)
 	if name := d.Object.GetName(); name != "" {
-		message = fmt.Sprintf("%s '%s': %s", d.Object.GetKind(), name, message)
+		message = fmt.Sprintf("%s '%s': %s", cmp.Or(d.Object.GetKind(), "object"), name, message)
 	}
 	_, line := d.at(path)
 	return config.Problem{File: d.File, Line: line, Path: path, Message: message}
@@ -180,20 +219,28 @@ func child(node *yamlv3.Node, name string) (*yamlv3.Node, int) {
 // yamlError finds the line in what YAML parsers say.
 var yamlError = regexp.MustCompile(`line (\d+): (.*)`)
 
-func syntaxProblems(file string, line int, err error) config.Problems {
-	matches := yamlError.FindAllStringSubmatch(err.Error(), -1)
-	if matches == nil {
-		return config.Problems{{File: file, Line: line, Message: fmt.Sprintf("not YAML: %v", err)}}
+// conversionProblems are what the converter has against the text: its syntax, keys that come twice, or that are no text.
+func conversionProblems(file string, line int, text []byte, err error) config.Problems {
+	problem := func(at int, message string) config.Problem {
+		return config.Problem{File: file, Line: line + at - 1, Message: "not YAML: " + message}
 	}
-	var problems config.Problems
-	for _, m := range matches {
-		at, err := strconv.Atoi(m[1])
-		if err != nil {
-			at = line
+	message := strings.TrimPrefix(err.Error(), "error converting YAML to JSON: ")
+	if strings.HasPrefix(message, "yaml: unmarshal errors:") {
+		var problems config.Problems
+		for _, m := range yamlError.FindAllStringSubmatch(message, -1) {
+			if at, err := strconv.Atoi(m[1]); err == nil {
+				problems = append(problems, problem(at, strings.TrimSpace(m[2])))
+			}
 		}
-		problems = append(problems, config.Problem{File: file, Line: at, Message: "not YAML: " + strings.TrimSpace(m[2])})
+		if len(problems) > 0 {
+			return problems
+		}
 	}
-	return problems
+	if before, _, found := bytes.Cut(text, []byte("{{")); found && strings.Contains(message, "invalid map key") {
+		at := 1 + bytes.Count(before, []byte("\n"))
+		return config.Problems{problem(at, "a map as a key; if {{ }} are those of a template, render it first")}
+	}
+	return config.Problems{config.SyntaxProblem(file, line, text, errors.New(message))}
 }
 
 // strictError finds the path in what sigs.k8s.io/json says about a field it does not know.

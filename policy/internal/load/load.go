@@ -54,6 +54,10 @@ func read(files []policy.File, known policy.Cluster, policyKind, bindingKind str
 	first := map[string]*document.Document{}
 	for _, d := range docs {
 		gvk, name := d.Object.GroupVersionKind(), d.Object.GetName()
+		if problem, bad := misnamed(d); bad {
+			s.problem(problem)
+			continue
+		}
 		if gvk.Group != group || gvk.Kind != policyKind && gvk.Kind != bindingKind {
 			continue
 		}
@@ -76,8 +80,37 @@ func read(files []policy.File, known policy.Cluster, policyKind, bindingKind str
 	byName := func(a, b *document.Document) int { return strings.Compare(a.Object.GetName(), b.Object.GetName()) }
 	slices.SortFunc(s.policies, byName)
 	slices.SortFunc(s.bindings, byName)
+	s.noteNothing(len(files))
 	s.noteOthers()
 	return s
+}
+
+// misnamed says what is wrong with an object that is nobody's because its kind or its group is misspelt. kube-apiserver
+// would not know it either.
+func misnamed(d *document.Document) (config.Problem, bool) {
+	gvk := d.Object.GroupVersionKind()
+	others := []string{"ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"}
+	switch ours := slices.Contains(kinds(), gvk.Kind); {
+	case gvk.Group == group && !ours && !slices.Contains(others, gvk.Kind):
+		return d.Problem("kind", "%s has no kind %q; write one of %s", group, gvk.Kind, strings.Join(kinds(), ", ")), true
+	case gvk.Group != group && ours:
+		return d.Problem("apiVersion", "%q has no such kind; write %s/v1", d.Object.GetAPIVersion(), group), true
+	}
+	return config.Problem{}, false
+}
+
+// noteNothing notes that the files have nothing of either kind. A folder may just have been emptied, or have everything in
+// folders of its own.
+func (s *Set) noteNothing(files int) {
+	isOurs := func(d *document.Document) bool { return slices.Contains(kinds(), d.Object.GetKind()) }
+	if len(s.Problems) > 0 || slices.ContainsFunc(s.docs, isOurs) {
+		return
+	}
+	what := "there is none in these files"
+	if files == 0 {
+		what = "there are no files; of a folder of policy.paths the *.yaml, *.yml and *.json directly in it count"
+	}
+	s.Notes = append(s.Notes, fmt.Sprintf("no %s is in force: %s", s.policyKind, what))
 }
 
 // The two kinds of policies, each of which a service of its own evaluates. A folder may hold both, and is then given
@@ -86,6 +119,11 @@ const (
 	validatingPolicy = "ValidatingAdmissionPolicy"
 	mutatingPolicy   = "MutatingAdmissionPolicy"
 )
+
+// kinds are both, and their bindings.
+func kinds() []string {
+	return []string{validatingPolicy, validatingPolicy + "Binding", mutatingPolicy, mutatingPolicy + "Binding"}
+}
 
 // noteOthers notes that all policies in the files are for the other service.
 func (s *Set) noteOthers() {

@@ -1,0 +1,37 @@
+package document
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/gatefold/gatefold/policy"
+	"github.com/gatefold/gatefold/sdk/sdktest"
+)
+
+// TestRead reads files as people have them. Every object is found, with its line, or what hides it is told: a policy
+// that is dropped without a word is not in force.
+func TestRead(t *testing.T) {
+	type read struct {
+		Name  string `json:"name"`
+		Text  string `json:"text"`
+		Bytes []byte `json:"bytes"` // in base64, where it is no text
+		Want  string `json:"want"`
+	}
+	sdktest.Cases(t, "testdata/read/*.yaml", func(t *testing.T, tc read) {
+		docs, problems := Read([]policy.File{{Name: "f.yaml", Data: append(tc.Bytes, tc.Text...)}})
+		var got strings.Builder
+		for _, d := range docs {
+			_, line := d.at("data.here")
+			fmt.Fprintf(&got, "%s:%d: %s, data.here at %d\n", d.File, d.Line, d.Object.GetName(), line)
+		}
+		for _, p := range problems {
+			fmt.Fprintln(&got, p.Error())
+		}
+		if diff := cmp.Diff(tc.Want, got.String()); diff != "" {
+			t.Errorf("read (-want +got):\n%s", diff)
+		}
+	})
+}
