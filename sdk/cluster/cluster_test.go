@@ -161,9 +161,6 @@ func TestParseObjects(t *testing.T) {
 		want       []string
 	}{
 		{"comments only", "# nothing\n---\n# here\n", nil},
-		{"content beside the separator", "--- {apiVersion: v1, kind: A, metadata: {name: a}}\n---\r\napiVersion: v1\r\nkind: B\r\n", []string{"A", "B"}},
-		{"dashes inside a block", "apiVersion: v1\nkind: A\ndata:\n  x: |\n    ---\n    y\n", []string{"A"}},
-		{"flow style", "{apiVersion: v1, kind: A}\n", []string{"A"}},
 		{"JSON values in a row", `{"apiVersion":"v1","kind":"A"}{"apiVersion":"v1","kind":"B"}` + "\n---\napiVersion: v1\nkind: C", []string{"A", "B", "C"}},
 		{"a typed list", "apiVersion: v1\nkind: PodList\nitems: [{metadata: {name: a}}]", []string{"Pod"}},
 	} {
@@ -200,8 +197,9 @@ func TestBadObjects(t *testing.T) {
 		t.Fatal("no error")
 	}
 	want := "testdata/bad.yaml:6: not an object of the Kubernetes API: Object 'Kind' is missing in '{\"metadata\":{\"name\":\"b\"}}'\n" +
-		"testdata/bad.yaml:8: not YAML: line 11: mapping values are not allowed in this context\n" +
-		"testdata/bad.yaml:13: not YAML: unmarshal errors: line 14: key \"kind\" already set in map"
+		"testdata/bad.yaml:11: not YAML: mapping values are not allowed in this context; correct the syntax at or shortly before this line\n" +
+		"testdata/bad.yaml:14: not YAML: key \"kind\" already set in map\n" +
+		"testdata/bad.yaml:19: a second document follows at or shortly after this line; write --- on a line of its own in front of it"
 	if diff := cmp.Diff(want, err.Error()); diff != "" {
 		t.Errorf("error (-want +got):\n%s", diff)
 	}

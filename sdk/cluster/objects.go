@@ -1,16 +1,10 @@
 package cluster
 
 import (
-	"bytes"
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"regexp"
-	"strconv"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -19,7 +13,9 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	corev1listers "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
-	"sigs.k8s.io/yaml"
+
+	"github.com/gatefold/gatefold/sdk/config"
+	"github.com/gatefold/gatefold/sdk/stream"
 )
 
 // FromObjects returns a fixed cluster of objects of any kind, typed or unstructured, which must not be changed
@@ -116,81 +112,30 @@ func ReadObjects(files ...string) ([]runtime.Object, error) {
 }
 
 // ParseObjects is ReadObjects for one file's content; name stands for its path. Numbers are kept as int64
-// where they are whole.
+// where they are whole. The error is a config.Problems.
 func ParseObjects(name string, data []byte) ([]*unstructured.Unstructured, error) {
 	var all []*unstructured.Unstructured
-	var errs []error
-	for _, d := range split(data) {
-		objects, err := d.objects()
+	var problems config.Problems
+	for _, d := range stream.Split(data) {
+		raw, root, bad := d.Read(name)
+		problems = append(problems, bad...)
+		if root == nil {
+			continue
+		}
+		objects, err := expand(raw)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("%s:%d: %w", name, d.line, err))
+			problems = append(problems, config.Problem{File: name, Line: root.Line, Message: err.Error()})
 		}
 		all = append(all, objects...)
 	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
+	if len(problems) > 0 {
+		return nil, problems
 	}
 	return all, nil
 }
 
-// part is one document of a stream, and the line it begins at.
-type part struct {
-	line int
-	text []byte
-}
-
-// separator begins a YAML document; what follows on its line is part of that document.
-var separator = regexp.MustCompile(`(?m)^---(?:[ \t]|\r?$)`)
-
-// split cuts a stream into documents. JSON values may follow each other without a separator.
-func split(data []byte) []part {
-	var parts []part
-	start := 0
-	ends := append(separator.FindAllIndex(data, -1), []int{len(data), len(data)})
-	for _, end := range ends {
-		d := trimmed(1+bytes.Count(data[:start], []byte("\n")), data[start:end[0]])
-		start = end[1]
-		if bytes.HasPrefix(d.text, []byte("{")) {
-			parts = append(parts, splitJSON(d)...)
-		} else {
-			parts = append(parts, d)
-		}
-	}
-	return parts
-}
-
-// trimmed drops what is blank before the text that begins at line.
-func trimmed(line int, text []byte) part {
-	rest := bytes.TrimLeft(text, " \t\r\n")
-	return part{line + bytes.Count(text[:len(text)-len(rest)], []byte("\n")), rest}
-}
-
-// splitJSON returns the JSON values in d; from the first that is none on, it may be YAML in flow style.
-func splitJSON(d part) []part {
-	var parts []part
-	decoder := json.NewDecoder(bytes.NewReader(d.text))
-	for {
-		done := decoder.InputOffset()
-		next := trimmed(d.line+bytes.Count(d.text[:done], []byte("\n")), d.text[done:])
-		var value json.RawMessage
-		switch err := decoder.Decode(&value); {
-		case errors.Is(err, io.EOF):
-			return parts
-		case err != nil:
-			return append(parts, next)
-		}
-		parts = append(parts, part{next.line, value})
-	}
-}
-
-func (d part) objects() ([]*unstructured.Unstructured, error) {
-	raw, err := yaml.YAMLToJSONStrict(d.text)
-	if err != nil {
-		return nil, fmt.Errorf("not YAML: %s", d.absolute(err))
-	}
-	if string(raw) == "null" {
-		return nil, nil
-	}
+// expand returns the object in raw, or those of a list.
+func expand(raw []byte) ([]*unstructured.Unstructured, error) {
 	object, _, err := unstructured.UnstructuredJSONScheme.Decode(raw, nil, nil)
 	if err != nil {
 		return nil, fmt.Errorf("not an object of the Kubernetes API: %w", err)
@@ -208,19 +153,4 @@ func (d part) objects() ([]*unstructured.Unstructured, error) {
 		return nil
 	})
 	return items, err
-}
-
-var yamlLine = regexp.MustCompile(`\bline (\d+)`)
-
-// absolute lets a parser's error speak of lines of the file instead of the document.
-func (d part) absolute(err error) string {
-	message := strings.TrimPrefix(err.Error(), "error converting YAML to JSON: ")
-	message = strings.ReplaceAll(strings.TrimPrefix(message, "yaml: "), "\n  ", " ")
-	return yamlLine.ReplaceAllStringFunc(message, func(match string) string {
-		line, err := strconv.Atoi(strings.TrimPrefix(match, "line "))
-		if err != nil {
-			return match
-		}
-		return fmt.Sprintf("line %d", d.line+line-1)
-	})
 }

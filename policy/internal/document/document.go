@@ -2,25 +2,21 @@
 package document
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"regexp"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	yamlv3 "go.yaml.in/yaml/v3"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	kjson "sigs.k8s.io/json"
-	"sigs.k8s.io/yaml"
 
 	"github.com/gatefold/gatefold/sdk/config"
+	"github.com/gatefold/gatefold/sdk/stream"
 
 	"github.com/gatefold/gatefold/policy"
 )
@@ -42,78 +38,18 @@ func Read(files []policy.File) ([]*Document, config.Problems) {
 	var docs []*Document
 	var problems config.Problems
 	for _, f := range files {
-		line := 1
-		for _, text := range split(f.Data) {
-			found, bad := read(f.Name, line, text)
+		for _, d := range stream.Split(f.Data) {
+			raw, root, bad := d.Read(f.Name)
+			problems = append(problems, bad...)
+			if root == nil {
+				continue
+			}
+			found, bad := expand(f.Name, root, raw)
 			docs = append(docs, found...)
 			problems = append(problems, bad...)
-			line += bytes.Count(text, []byte("\n"))
 		}
 	}
 	return docs, problems
-}
-
-// split cuts a stream at its "---" lines. Each part begins with its separator.
-func split(data []byte) [][]byte {
-	var parts [][]byte
-	for {
-		at := bytes.Index(data, []byte("\n---"))
-		if at < 0 {
-			return append(parts, data)
-		}
-		parts = append(parts, data[:at+1])
-		data = data[at+1:]
-	}
-}
-
-func read(file string, line int, text []byte) ([]*Document, config.Problems) {
-	// sigs.k8s.io/yaml, because it reads a document as kubectl does.
-	raw, err := yaml.YAMLToJSONStrict(text)
-	if err != nil {
-		return nil, conversionProblems(file, line, text, err)
-	}
-	decoder := yamlv3.NewDecoder(bytes.NewReader(text))
-	var root, next yamlv3.Node
-	switch err := decoder.Decode(&root); {
-	case errors.Is(err, io.EOF):
-		return nil, nil // nothing between two separators
-	case err != nil:
-		return nil, config.Problems{config.SyntaxProblem(file, line, text, err)}
-	}
-	// It takes the first document, and drops the others without a word.
-	if err := decoder.Decode(&next); !errors.Is(err, io.EOF) {
-		return nil, config.Problems{second(file, line, text, &next, err)}
-	}
-	if string(raw) == "null" {
-		return nil, nil // nothing between two separators
-	}
-	shift(&root, line-1)
-	return expand(file, root.Content[0], raw)
-}
-
-// second says what is wrong with the text, in which another document follows the first: next, or err in place of it.
-func second(file string, line int, text []byte, next *yamlv3.Node, err error) config.Problem {
-	switch {
-	case !utf8.Valid(text): // UTF-16, of which the parser knows, and whoever cuts it at its separators does not
-		return config.SyntaxProblem(file, line, text, errors.New("not UTF-8"))
-	case err != nil && !strings.Contains(err.Error(), "expected <document start>"):
-		return config.SyntaxProblem(file, line, text, err)
-	case err != nil:
-		at := config.SyntaxProblem(file, line, text, err)
-		at.Message = secondDocument
-		return at
-	}
-	return config.Problem{File: file, Line: line + next.Line - 1, Message: secondDocument}
-}
-
-const secondDocument = `a second document follows at or shortly after this line; write --- on a line of its own in front of it`
-
-// shift adds to the lines of all nodes.
-func shift(n *yamlv3.Node, lines int) {
-	n.Line += lines
-	for _, child := range n.Content {
-		shift(child, lines)
-	}
 }
 
 func expand(file string, node *yamlv3.Node, raw []byte) ([]*Document, config.Problems) {
@@ -214,33 +150,6 @@ func child(node *yamlv3.Node, name string) (*yamlv3.Node, int) {
 		}
 	}
 	return nil, 0
-}
-
-// yamlError finds the line in what YAML parsers say.
-var yamlError = regexp.MustCompile(`line (\d+): (.*)`)
-
-// conversionProblems are what the converter has against the text: its syntax, keys that come twice, or that are no text.
-func conversionProblems(file string, line int, text []byte, err error) config.Problems {
-	problem := func(at int, message string) config.Problem {
-		return config.Problem{File: file, Line: line + at - 1, Message: "not YAML: " + message}
-	}
-	message := strings.TrimPrefix(err.Error(), "error converting YAML to JSON: ")
-	if strings.HasPrefix(message, "yaml: unmarshal errors:") {
-		var problems config.Problems
-		for _, m := range yamlError.FindAllStringSubmatch(message, -1) {
-			if at, err := strconv.Atoi(m[1]); err == nil {
-				problems = append(problems, problem(at, strings.TrimSpace(m[2])))
-			}
-		}
-		if len(problems) > 0 {
-			return problems
-		}
-	}
-	if before, _, found := bytes.Cut(text, []byte("{{")); found && strings.Contains(message, "invalid map key") {
-		at := 1 + bytes.Count(before, []byte("\n"))
-		return config.Problems{problem(at, "a map as a key; if {{ }} are those of a template, render it first")}
-	}
-	return config.Problems{config.SyntaxProblem(file, line, text, errors.New(message))}
 }
 
 // strictError finds the path in what sigs.k8s.io/json says about a field it does not know.

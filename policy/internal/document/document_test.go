@@ -11,17 +11,14 @@ import (
 	"github.com/gatefold/gatefold/sdk/sdktest"
 )
 
-// TestRead reads files as people have them. Every object is found, with its line, or what hides it is told: a policy
-// that is dropped without a word is not in force.
 func TestRead(t *testing.T) {
 	type read struct {
-		Name  string `json:"name"`
-		Text  string `json:"text"`
-		Bytes []byte `json:"bytes"` // in base64, where it is no text
-		Want  string `json:"want"`
+		Name string `json:"name"`
+		Text string `json:"text"`
+		Want string `json:"want"`
 	}
 	sdktest.Cases(t, "testdata/read/*.yaml", func(t *testing.T, tc read) {
-		docs, problems := Read([]policy.File{{Name: "f.yaml", Data: append(tc.Bytes, tc.Text...)}})
+		docs, problems := Read([]policy.File{{Name: "f.yaml", Data: []byte(tc.Text)}})
 		var got strings.Builder
 		for _, d := range docs {
 			_, line := d.at("data.here")
