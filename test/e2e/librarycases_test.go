@@ -6,15 +6,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 )
@@ -24,9 +21,9 @@ const library = "../../deploy/policies"
 
 // libraryFile is what is read here of a file of cases.
 type libraryFile struct {
-	Policies []string         `json:"policies"`
-	Objects  []map[string]any `json:"objects"`
-	Cases    []*libraryCase   `json:"cases"`
+	Policies []string       `json:"policies"`
+	Objects  []any          `json:"objects"` // those in files of their own are no namespaces
+	Cases    []*libraryCase `json:"cases"`
 }
 
 // libraryCase is one request.
@@ -56,9 +53,10 @@ type libraryCase struct {
 // librarySet is a set of policies, and the cases that are for it.
 type librarySet struct {
 	file     string
-	label    string // of the namespaces of its cases
+	label    string // of the namespaces of its cases, or of what has no namespace
 	policies []*unstructured.Unstructured
 	cases    []*libraryCase
+	wide     bool // they are about what has no namespace
 }
 
 func (s *librarySet) mutates() bool {
@@ -66,15 +64,13 @@ func (s *librarySet) mutates() bool {
 }
 
 // librarySets reads all cases. Each gets a namespace of its own, so that none has to wait for another; those
-// about kube-system and its like, and about what has no namespace, cannot have one, and are left to others.
-func librarySets(t *testing.T) []*librarySet {
+// about kube-system and its like, and about namespaces, cannot have one, and are left to others. Objects of the
+// kinds in wide are in no namespace, and are called what it would have been.
+func librarySets(t *testing.T, wide map[string]bool) []*librarySet {
 	t.Helper()
 	files := must(filepath.Glob(filepath.Join(library, "tests", "*_test.yaml")))(t)
 	var sets []*librarySet
 	for _, name := range files {
-		if strings.HasPrefix(filepath.Base(name), "snapshot-") {
-			continue // their kinds are not kube-apiserver's own
-		}
 		var f libraryFile
 		if err := yaml.Unmarshal(must(os.ReadFile(name))(t), &f); err != nil {
 			t.Fatalf("%s: %v", name, err)
@@ -92,22 +88,42 @@ func librarySets(t *testing.T) []*librarySet {
 				byPolicies[key] = set
 				sets = append(sets, set)
 			}
-			labels := c.namespace.GetLabels()
-			labels["library"] = set.label
-			c.namespace.SetLabels(labels)
-			c.namespace.SetName(fmt.Sprintf("%s-%d", set.label, len(set.cases)))
-			for _, o := range []*unstructured.Unstructured{c.object, c.old, c.want} {
-				if o != nil {
-					o.SetNamespace(c.namespace.GetName())
-				}
-			}
-			set.cases = append(set.cases, c)
+			set.take(c, wide)
 		}
 	}
 	for _, s := range sets { // what is refused or changed shows that the policies are in effect
 		slices.SortStableFunc(s.cases, func(a, b *libraryCase) int { return stdcmp.Compare(a.quiet(), b.quiet()) })
 	}
 	return sets
+}
+
+// take makes a case one of the set's, and no other's.
+func (s *librarySet) take(c *libraryCase, wide map[string]bool) {
+	name := fmt.Sprintf("%s-%d", s.label, len(s.cases))
+	c.namespace.SetName(name)
+	s.mark(c.namespace)
+	for _, o := range []*unstructured.Unstructured{c.object, c.old, c.want} {
+		switch {
+		case o == nil:
+		case wide[o.GetKind()]:
+			s.wide = true
+			o.SetName(name)
+			s.mark(o)
+		default:
+			o.SetNamespace(name)
+		}
+	}
+	s.cases = append(s.cases, c)
+}
+
+// mark labels an object as one that the set's policies see.
+func (s *librarySet) mark(o *unstructured.Unstructured) {
+	labels := maps.Clone(o.GetLabels())
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	labels["library"] = s.label
+	o.SetLabels(labels)
 }
 
 // quiet is 1 when the policies leave the request as it is.
@@ -119,7 +135,7 @@ func (c *libraryCase) quiet() int {
 }
 
 // prepare reads the objects; false when the case cannot have a namespace of its own.
-func (c *libraryCase) prepare(t *testing.T, objects []map[string]any) bool {
+func (c *libraryCase) prepare(t *testing.T, objects []any) bool {
 	t.Helper()
 	c.object, c.old, c.want = object(c.Object), object(c.OldObject), object(c.Expect.Object)
 	if c.Expect.Patch != nil && c.want == nil {
@@ -142,12 +158,10 @@ func (c *libraryCase) prepare(t *testing.T, objects []map[string]any) bool {
 	}
 	c.namespace = &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{}}}
 	for _, o := range objects {
-		if ns := object(o); ns.GetKind() == "Namespace" && ns.GetName() == name {
-			c.namespace = ns.DeepCopy()
+		content, _ := o.(map[string]any)
+		if ns := object(content); ns != nil && ns.GetKind() == "Namespace" && ns.GetName() == name {
+			c.namespace = ns
 		}
-	}
-	if c.namespace.GetLabels() == nil {
-		c.namespace.SetLabels(map[string]string{})
 	}
 	return true
 }
@@ -163,6 +177,10 @@ func complete(o *unstructured.Unstructured) {
 		podSpec = []string{"spec"}
 	case "CronJob":
 		podSpec = []string{"spec", "jobTemplate", "spec", "template", "spec"}
+	case "VolumeSnapshotContent", "VolumeGroupSnapshotContent":
+		_ = unstructured.SetNestedField(o.Object, "e2e.test", "spec", "driver")
+		_ = unstructured.SetNestedField(o.Object, "Delete", "spec", "deletionPolicy")
+		return
 	case "Job":
 	case "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet":
 		unstructured.RemoveNestedField(o.Object, "spec", "selector")
@@ -208,77 +226,4 @@ func policiesOf(t *testing.T, dir string, paths []string, own []map[string]any) 
 		list = append(list, all[key])
 	}
 	return list
-}
-
-// libraryAnswer is what somebody who asks is told.
-type libraryAnswer struct {
-	By       string // webhook, policy or API: who refuses; nobody: it went wrong; empty when nobody does
-	Message  string // of the policies; without them, the whole
-	Code     int32
-	Reason   metav1.StatusReason
-	Warnings []string
-	object   *unstructured.Unstructured
-}
-
-// told reads an answer of kube-apiserver.
-func told(status *metav1.Status, o *unstructured.Unstructured, warnings []string) libraryAnswer {
-	a := libraryAnswer{object: o}
-	for _, w := range warnings {
-		// The gate says in front of it which backend has it.
-		a.Warnings = append(a.Warnings, w[max(0, strings.Index(w, "Validation failed for ValidatingAdmissionPolicy '")):])
-	}
-	if status == nil {
-		return a
-	}
-	a.By, a.Code, a.Reason, a.Message = "API", status.Code, status.Reason, status.Message
-	at := strings.Index(status.Message, "ValidatingAdmissionPolicy '")
-	switch {
-	case status.Code >= http.StatusInternalServerError:
-		a.By = "nobody"
-	case strings.Contains(status.Message, "admission webhook"):
-		a.By = "webhook"
-	case at >= 0:
-		a.By = "policy"
-	}
-	if at >= 0 {
-		a.Message = status.Message[at:]
-	}
-	return a
-}
-
-// differs says how a policy of kube-apiserver answered otherwise than the gate; empty when the same. The gate
-// tells all denials, kube-apiserver the first.
-func (a libraryAnswer) differs(gate libraryAnswer) string {
-	switch {
-	case a.By == "webhook":
-		return "the gate is still asked"
-	case (a.By == "") != (gate.By == ""), a.By == "policy" != (gate.By == "webhook"),
-		a.Code != gate.Code, a.Reason != gate.Reason, !strings.Contains(gate.Message, a.Message),
-		!slices.Equal(a.Warnings, gate.Warnings):
-		return fmt.Sprintf("kube-apiserver: %+v\nthe gate:       %+v", a, gate)
-	}
-	return ""
-}
-
-// misses says what the case expects otherwise.
-func (a libraryAnswer) misses(c *libraryCase) string {
-	e := c.Expect
-	message := strings.ReplaceAll(e.Message, "namespace "+c.named+" ", "namespace "+c.namespace.GetName()+" ")
-	if e.Allowed != (a.By == "") || a.By == "nobody" || e.Code != 0 && e.Code != a.Code || e.Reason != "" && e.Reason != string(a.Reason) ||
-		message != "" && !strings.HasSuffix(a.Message, ": "+message) ||
-		e.Warnings != nil && !slices.EqualFunc(a.Warnings, e.Warnings, func(got, want string) bool { return strings.HasSuffix(got, ": "+want) }) {
-		return fmt.Sprintf("want: %+v\ngot:  %+v", e, a)
-	}
-	return ""
-}
-
-// cameOut says how the object is not the one that was expected; nil: any will do.
-func (a libraryAnswer) cameOut(want *unstructured.Unstructured) string {
-	if want == nil || a.object == nil {
-		return ""
-	}
-	if diff := cmp.Diff(want.Object, strip(a.object).Object); diff != "" {
-		return "the object (-as expected +as it came out):\n" + diff
-	}
-	return ""
 }

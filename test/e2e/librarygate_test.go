@@ -22,8 +22,8 @@ import (
 	validatorsvc "github.com/gatefold/gatefold/validator-svc"
 )
 
-// askGate puts a gate before kube-apiserver, with a validator or mutator for each set, which sees only the
-// namespaces of its cases, and asks about them all.
+// askGate puts a gate before kube-apiserver, with a validator or mutator for each set, which sees only what is of
+// its cases, and asks about them all.
 func (w *libraryWorld) askGate(t *testing.T, sets []*librarySet, controls map[*libraryCase]*unstructured.Unstructured) map[*libraryCase]libraryAnswer {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
@@ -164,17 +164,20 @@ drainSeconds: 0
 backends:
 `, address, server.CertFile, server.KeyFile, w.pki.CAFile, must(harness.FreeAddress())(t))
 	for _, s := range sets {
-		kind := "Validator"
+		kind, selector := "Validator", "namespaceSelector"
 		if s.mutates() {
 			kind = "Mutator"
+		}
+		if s.wide {
+			selector = "objectSelector"
 		}
 		fmt.Fprintf(&b, `- name: %s
   type: %s
   endpoint: inproc://%[1]s
   handler: policy
   rules: [{operations: ["*"], apiGroups: ["*"], apiVersions: ["*"], resources: ["*/*"]}]
-  namespaceSelector: {matchLabels: {library: %[1]s}}
-`, s.label, kind)
+  %[3]s: {matchLabels: {library: %[1]s}}
+`, s.label, kind, selector)
 	}
 	return b.String()
 }

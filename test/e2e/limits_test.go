@@ -1,19 +1,15 @@
 package e2e
 
 import (
-	"bytes"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
-	"sigs.k8s.io/yaml"
 
 	"github.com/gatefold/gatefold/test/internal/harness"
 )
@@ -21,7 +17,6 @@ import (
 // TestLimits is about validators that look at other objects of the cluster than the one that is asked about.
 func TestLimits(t *testing.T) {
 	w := newLimitsWorld(t)
-	t.Run("what a snapshot is of does not change", func(t *testing.T) { testSnapshotPolicies(t, w) })
 	t.Run("a driver has one default snapshot class", func(t *testing.T) { testDefaultClass(t, w) })
 	t.Run("of two default classes at once one is refused", func(t *testing.T) { testClassesAtOnce(t, w) })
 	t.Run("there is one load balancer in a namespace", func(t *testing.T) { testLoadBalancers(t, w) })
@@ -38,7 +33,7 @@ func newLimitsWorld(t *testing.T) *world {
 	w := newControlPlane(t)
 	w.binaries = must(harness.Build(t.Context(), w.dir))(t)
 	apiserver := must(w.pki.Client("kube-apiserver"))(t)
-	w.installSnapshots(t)
+	w.define(t, newSnapshotDefinitions(t).all)
 	w.gates = map[string]*gate{}
 	for _, replica := range []string{"a", "b"} {
 		v := w.startLimits(t)
@@ -91,7 +86,6 @@ func (w *world) registerLimits(t *testing.T, name string, g *gate, objects *meta
 func (w *world) awaitLimits(t *testing.T) {
 	t.Helper()
 	dry := metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}
-	empty := map[string]any{"spec": map[string]any{"volumeSnapshotClassName": "", "volumeGroupSnapshotClassName": ""}}
 	refuses := func(create func() error) {
 		eventually(t, func() error {
 			if err := create(); err == nil || !strings.Contains(err.Error(), "denied the request") {
@@ -100,9 +94,14 @@ func (w *world) awaitLimits(t *testing.T) {
 			return nil
 		})
 	}
-	for _, r := range []served{snapshots(), snapshotResource("v1beta1", "VolumeGroupSnapshot")} {
+	nowhere := map[string]any{"name": "s", "namespace": ""} // which the definitions let pass, and the policies do not
+	for r, spec := range map[served]map[string]any{
+		snapshotResource("v1", "VolumeSnapshotContent"):           {"volumeSnapshotRef": nowhere, "source": map[string]any{"volumeHandle": "v"}},
+		snapshotResource("v1beta1", "VolumeGroupSnapshotContent"): {"volumeGroupSnapshotRef": nowhere, "source": map[string]any{"volumeHandles": []any{"v"}}},
+	} {
+		spec["driver"], spec["deletionPolicy"] = "e2e.test", "Delete"
 		refuses(func() error {
-			_, err := w.resource(t, r.GroupVersionResource).Namespace("default").Create(t.Context(), snapshotObject(r, "default", "probe", empty), dry)
+			_, err := w.resource(t, r.GroupVersionResource).Create(t.Context(), snapshotObject(r, "probe", map[string]any{"spec": spec}), dry)
 			return err
 		})
 	}
@@ -118,17 +117,4 @@ func (w *world) awaitLimits(t *testing.T) {
 func (w *world) resource(t *testing.T, r schema.GroupVersionResource) dynamic.NamespaceableResourceInterface {
 	t.Helper()
 	return w.client(t, nil).dynamic.Resource(r)
-}
-
-// installSnapshots brings in the CustomResourceDefinitions.
-func (w *world) installSnapshots(t *testing.T) {
-	t.Helper()
-	definitions := w.resource(t, schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"})
-	for text := range bytes.SplitSeq(must(os.ReadFile(filepath.Join("..", "..", "deploy", "policies", "tests", "snapshot-crds.yaml")))(t), []byte("---\n")) {
-		var definition unstructured.Unstructured
-		if err := yaml.Unmarshal(text, &definition.Object); err != nil {
-			t.Fatal(err)
-		}
-		must(definitions.Create(t.Context(), &definition, metav1.CreateOptions{}))(t)
-	}
 }

@@ -2,22 +2,69 @@ package e2e
 
 import (
 	"fmt"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/gatefold/gatefold/test/internal/harness"
 )
+
+// snapshotDefinitions are the CustomResourceDefinitions of external-snapshotter.
+type snapshotDefinitions struct {
+	all  []*apiextensionsv1.CustomResourceDefinition
+	wide map[string]bool // the kinds that have no namespace
+}
+
+func newSnapshotDefinitions(t *testing.T) snapshotDefinitions {
+	t.Helper()
+	d := snapshotDefinitions{all: must(harness.SnapshotDefinitions(t.Context()))(t), wide: map[string]bool{}}
+	for _, definition := range d.all {
+		d.wide[definition.Spec.Names.Kind] = definition.Spec.Scope == apiextensionsv1.ClusterScoped
+	}
+	return d
+}
+
+func (w *world) define(t *testing.T, definitions []*apiextensionsv1.CustomResourceDefinition) {
+	t.Helper()
+	if err := w.controlPlane.Define(definitions); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestSnapshotKinds holds what gatefold test is told of the kinds of snapshots against their definitions.
+func TestSnapshotKinds(t *testing.T) {
+	told := must(harness.Definitions(filepath.Join(library, "tests", "snapshot-crds.yaml")))(t)
+	if diff := cmp.Diff(kinds(must(harness.SnapshotDefinitions(t.Context()))(t)), kinds(told)); diff != "" {
+		t.Errorf("(-external-snapshotter's +ours):\n%s", diff)
+	}
+}
+
+// kinds is what admission asks of definitions.
+func kinds(definitions []*apiextensionsv1.CustomResourceDefinition) []string {
+	var list []string
+	for _, d := range definitions {
+		for _, v := range d.Spec.Versions {
+			list = append(list, fmt.Sprintf("%s: %s %s/%s served %t stored %t", d.Name, d.Spec.Scope, d.Spec.Group, v.Name, v.Served, v.Storage),
+				d.Spec.Names.Kind+" "+d.Spec.Names.Plural)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
 
 // served is a resource and its kind.
 type served struct {
 	schema.GroupVersionResource
 	kind string
 }
-
-func snapshots() served { return snapshotResource("v1", "VolumeSnapshot") }
 
 func snapshotResource(version, kind string) served {
 	group := "snapshot.storage.k8s.io"
@@ -31,11 +78,10 @@ func snapshotResource(version, kind string) served {
 	return served{schema.GroupVersionResource{Group: group, Version: version, Resource: plural}, kind}
 }
 
-func snapshotObject(r served, namespace, name string, content map[string]any) *unstructured.Unstructured {
+func snapshotObject(r served, name string, content map[string]any) *unstructured.Unstructured {
 	o := &unstructured.Unstructured{Object: content}
 	o = o.DeepCopy()
 	o.SetGroupVersionKind(r.GroupVersion().WithKind(r.kind))
-	o.SetNamespace(namespace)
 	o.SetName(name)
 	return o
 }
@@ -52,53 +98,9 @@ func denied(t *testing.T, err error, backend, message string) {
 	}
 }
 
-func testSnapshotPolicies(t *testing.T, w *world) {
-	for _, c := range []struct {
-		resource                 served
-		namespace, before, after string // the spec's members, as name=value
-		message                  string // after upstream's prefix
-	}{
-		{
-			snapshots(), "default", "persistentVolumeClaimName=a", "persistentVolumeClaimName=b",
-			"snapshot-volumesnapshots|Spec.Source.PersistentVolumeClaimName is immutable but was changed from a to b",
-		},
-		{
-			snapshots(), "default", "volumeSnapshotContentName=c", "",
-			"snapshot-volumesnapshots|Spec.Source.VolumeSnapshotContentName is immutable but was changed from c to <nil string pointer>",
-		},
-		{
-			snapshotResource("v1", "VolumeSnapshotContent"), "", "volumeHandle=v", "volumeHandle=w",
-			"snapshot-contents|Spec.Source.VolumeHandle is immutable but was changed from v to w",
-		},
-		{
-			snapshotResource("v1beta1", "VolumeGroupSnapshot"), "default", "volumeGroupSnapshotContentName=v", "volumeGroupSnapshotContentName=w",
-			"snapshot-group-snapshots|Spec.Source.VolumeGroupSnapshotContentName is immutable but was changed from v to w",
-		},
-	} {
-		content := func(member string) map[string]any {
-			source := map[string]any{}
-			if name, value, ok := strings.Cut(member, "="); ok {
-				source[name] = value
-			}
-			return map[string]any{"spec": map[string]any{
-				"source": source, "volumeSnapshotRef": map[string]any{"name": "s", "namespace": "default"},
-			}}
-		}
-		at := w.resource(t, c.resource.GroupVersionResource).Namespace(c.namespace)
-		name := "s-" + strings.ToLower(strings.NewReplacer("=", "-").Replace(c.before))
-		created := must(at.Create(t.Context(), snapshotObject(c.resource, c.namespace, name, content(c.before)), metav1.CreateOptions{}))(t)
-		created.SetLabels(map[string]string{"any": "thing"})
-		created = must(at.Update(t.Context(), created, metav1.UpdateOptions{}))(t)
-		created.Object["spec"] = content(c.after)["spec"]
-		_, err := at.Update(t.Context(), created, metav1.UpdateOptions{})
-		policy, message, _ := strings.Cut(c.message, "|")
-		denied(t, err, "policy", fmt.Sprintf("ValidatingAdmissionPolicy '%s' with binding '%s' denied request: %s", policy, policy, message))
-	}
-}
-
 // snapshotClass is a class of a driver, which is its default.
 func snapshotClass(r served, name, driver string) *unstructured.Unstructured {
-	o := snapshotObject(r, "", name, map[string]any{"driver": driver, "deletionPolicy": "Delete"})
+	o := snapshotObject(r, name, map[string]any{"driver": driver, "deletionPolicy": "Delete"})
 	o.SetAnnotations(map[string]string{strings.TrimSuffix(r.Group, ".storage.k8s.io") + ".storage.kubernetes.io/is-default-class": "true"})
 	return o
 }
@@ -106,6 +108,7 @@ func snapshotClass(r served, name, driver string) *unstructured.Unstructured {
 func testDefaultClass(t *testing.T, w *world) {
 	for _, r := range []served{
 		snapshotResource("v1", "VolumeSnapshotClass"), snapshotResource("v1beta1", "VolumeGroupSnapshotClass"), snapshotResource("v1beta2", "VolumeGroupSnapshotClass"),
+		snapshotResource("v1", "VolumeGroupSnapshotClass"),
 	} {
 		classes := w.resource(t, r.GroupVersionResource)
 		driver := strings.ToLower(r.kind) + "." + r.Version + ".test"
