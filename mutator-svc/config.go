@@ -44,7 +44,7 @@ type Config struct {
 // PolicyConfig configures the mutator "policy".
 type PolicyConfig struct {
 	// Paths are files of MutatingAdmissionPolicies, their bindings and params, and CustomResourceDefinitions that
-	// say how objects of their kinds are merged; or folders of which the *.yaml, *.yml and *.json count. A
+	// say how objects of their kinds are merged; or folders of which the *.yaml, *.yml and *.json directly inside count. A
 	// relative path is seen from the folder of the configuration file. Params that are not among the files, whole
 	// namespaces, what the authorizer says, and the schemas of other custom kinds come from the cluster that the
 	// service is started with, if any: its service account then needs the rights to list, watch and get the params'

@@ -45,7 +45,7 @@ type Config struct {
 // PolicyConfig configures the validator "policy".
 type PolicyConfig struct {
 	// Paths are files of ValidatingAdmissionPolicies, their bindings and params, or folders of which the
-	// *.yaml, *.yml and *.json count. A relative path is seen from the folder of the configuration file.
+	// *.yaml, *.yml and *.json directly inside count. A relative path is seen from the folder of the configuration file.
 	Paths []string `json:"paths,omitempty"`
 }
 

@@ -76,6 +76,42 @@ metadata: {name: other}
 	}
 }
 
+// Names in rules that are those of nothing: kube-apiserver takes them, and the policy is never asked.
+func TestNotesNames(t *testing.T) {
+	set, err := Parse([]policy.File{{Name: "p.yaml", Data: []byte(`
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: p}
+spec:
+  matchConstraints:
+    resourceRules:
+    - {operations: ["*"], apiGroups: ["", apps, v1], apiVersions: [v1], resources: [pods, pods/exec]}
+    - {operations: ["*"], apiGroups: ["*"], apiVersions: ["*"], resources: [Pod]}
+  validations: [{expression: "true"}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: b}
+spec:
+  policyName: p
+  validationActions: [Deny]
+  matchResources:
+    resourceRules:
+    - {operations: ["*"], apiGroups: [v1beta1], apiVersions: ["*"], resources: ["*"]}
+`)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		`p.yaml:21: spec.matchResources.resourceRules[0].apiGroups: ValidatingAdmissionPolicyBinding 'b': "v1beta1" is no group but a version; the group of pods is ""`,
+		`p.yaml:8: spec.matchConstraints.resourceRules[0].apiGroups: ValidatingAdmissionPolicy 'p': "v1" is no group but a version; the group of pods is ""`,
+		`p.yaml:9: spec.matchConstraints.resourceRules[1].resources: ValidatingAdmissionPolicy 'p': "Pod" is no resource; they are written in lower case and the plural, as pods`,
+	}
+	if diff := cmp.Diff(want, set.Notes()); diff != "" {
+		t.Errorf("notes (-want +got):\n%s", diff)
+	}
+}
+
 // An object of another version of the paramKind is no param, and would not stand in place of the cluster's, either:
 // that must not go unseen.
 func TestParamsOfAnotherVersion(t *testing.T) {

@@ -38,6 +38,10 @@ func Execute(ctx context.Context, s Streams, args []string) int {
 	if errors.Is(err, syscall.EPIPE) {
 		return exit.Pipe // nobody reads on, as with head: no reason to complain
 	}
+	if ctx.Err() != nil { // what came of that says nothing about the input
+		fmt.Fprintln(s.Err, "gatefold: interrupted")
+		return exit.Interrupted
+	}
 	code := codeOf(err)
 	if message := err.Error(); message != "" {
 		fmt.Fprintln(s.Err, "gatefold:", message)

@@ -206,11 +206,21 @@ FAIL  a_test.yaml  what is requested does not change
 	}
 }
 
-func TestTestIsInterrupted(t *testing.T) {
+// TestInterrupted: who is stopped has no answer, and does not look as if the input were bad.
+func TestInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	var out, err bytes.Buffer
-	if code := Execute(ctx, Streams{Out: &out, Err: &err}, []string{"test", tests + "/passing"}); code != 1 || out.Len() > 0 {
-		t.Errorf("exit code %d, stdout %q, stderr %q", code, out.String(), err.String())
+	for _, args := range [][]string{
+		{"test", tests + "/passing"},
+		{"check", "--config", configFile},
+		{"review", "--config", configFile, "-f", "../../../examples/objects"},
+	} {
+		t.Run(args[0], func(t *testing.T) {
+			var out, err bytes.Buffer
+			code := Execute(ctx, Streams{Out: &out, Err: &err}, args)
+			if code != 130 || out.Len() > 0 || !strings.HasSuffix(err.String(), "gatefold: interrupted\n") {
+				t.Errorf("exit code %d, stdout %q, stderr %q", code, out.String(), err.String())
+			}
+		})
 	}
 }

@@ -12,6 +12,9 @@ const (
 	Usage = 2
 	// Unanswered means that a required backend failed, so that there is no verdict about an object.
 	Unanswered = 3
+	// Interrupted means that it was told to stop before it had an answer. It is what a shell tells of a program
+	// that died of SIGINT. A server that drains has done what it should.
+	Interrupted = 128 + 2
 	// Pipe means that nobody reads standard output any more. It is what a shell tells of a program that
 	// died of SIGPIPE.
 	Pipe = 128 + 13

@@ -73,15 +73,18 @@ func (k *Kind[P, B, E]) Finish(in *Set) (*Policies[P, B, E], error) {
 		if in.bind(d, accessor) {
 			h := hooks[accessor.GetPolicyName().Name]
 			h.TypedBindings = append(h.TypedBindings, b)
+			in.noteNames(d, "spec.matchResources", accessor.GetMatchResources())
 		}
 	}
 	inForce, err := in.finish()
 	if err != nil {
 		return nil, err
 	}
-	if k.Note != nil {
-		for _, d := range in.policies {
-			k.Note(in, d, hooks[d.Object.GetName()].Typed)
+	for _, d := range in.policies {
+		h := hooks[d.Object.GetName()]
+		in.noteNames(d, "spec.matchConstraints", h.Policy.GetMatchConstraints())
+		if k.Note != nil {
+			k.Note(in, d, h.Typed)
 		}
 	}
 	all := &Policies[P, B, E]{Authorizer: in.Cluster.Authorizer, Notes: in.Notes, params: in.followed}

@@ -99,20 +99,6 @@ func misnamed(d *document.Document) (config.Problem, bool) {
 	return config.Problem{}, false
 }
 
-// noteNothing notes that the files have nothing of either kind. A folder may just have been emptied, or have everything in
-// folders of its own.
-func (s *Set) noteNothing(files int) {
-	isOurs := func(d *document.Document) bool { return slices.Contains(kinds(), d.Object.GetKind()) }
-	if len(s.Problems) > 0 || slices.ContainsFunc(s.docs, isOurs) {
-		return
-	}
-	what := "there is none in these files"
-	if files == 0 {
-		what = "there are no files; of a folder of policy.paths the *.yaml, *.yml and *.json directly in it count"
-	}
-	s.Notes = append(s.Notes, fmt.Sprintf("no %s is in force: %s", s.policyKind, what))
-}
-
 // The two kinds of policies, each of which a service of its own evaluates. A folder may hold both, and is then given
 // to both.
 const (
@@ -123,20 +109,6 @@ const (
 // kinds are both, and their bindings.
 func kinds() []string {
 	return []string{validatingPolicy, validatingPolicy + "Binding", mutatingPolicy, mutatingPolicy + "Binding"}
-}
-
-// noteOthers notes that all policies in the files are for the other service.
-func (s *Set) noteOthers() {
-	other, where := validatingPolicy, "ValidatorConfig"
-	if s.policyKind == validatingPolicy {
-		other, where = mutatingPolicy, "MutatorConfig"
-	}
-	others := s.OfKind(group, other)
-	if len(s.policies) > 0 || len(others) == 0 {
-		return
-	}
-	s.Notes = append(s.Notes, fmt.Sprintf("%s:%d: %s '%s' does nothing here, and there is no %s in these files; name it in policy.paths of a %s",
-		others[0].File, others[0].Line, other, others[0].Object.GetName(), s.policyKind, where))
 }
 
 // OfKind returns the objects of a kind, in whatever version, in their order in the files.
