@@ -163,19 +163,19 @@ func upstreamEvaluator(t *testing.T, p *v1.MutatingAdmissionPolicy) mutating.Pol
 	for _, e := range expressions(p) {
 		switch accessor := e.Accessor.(type) {
 		case *validating.Variable:
-			composited.CompileAndStoreVariable(accessor, plain, environment.StoredExpressions)
+			composited.CompileAndStoreVariable(accessor, plain, environment.NewExpressions)
 		case *matchconditions.MatchCondition:
 			conditions = append(conditions, accessor)
 		case *patch.JSONPatchCondition:
-			compiled := composited.CompileMutatingEvaluator(accessor, patches, environment.StoredExpressions)
+			compiled := composited.CompileMutatingEvaluator(accessor, patches, environment.NewExpressions)
 			evaluator.Mutators = append(evaluator.Mutators, patch.NewJSONPatcher(compiled))
 		case *patch.ApplyConfigurationCondition:
-			compiled := composited.CompileMutatingEvaluator(accessor, patches, environment.StoredExpressions)
+			compiled := composited.CompileMutatingEvaluator(accessor, patches, environment.NewExpressions)
 			evaluator.Mutators = append(evaluator.Mutators, patch.NewApplyConfigurationPatcher(compiled))
 		}
 	}
 	if len(conditions) > 0 {
-		compiled := composited.CompileCondition(conditions, plain, environment.StoredExpressions)
+		compiled := composited.CompileCondition(conditions, plain, environment.NewExpressions)
 		evaluator.Matcher = matchconditions.NewMatcher(compiled, p.Spec.FailurePolicy, "policy", "validate", p.Name)
 	}
 	return evaluator
