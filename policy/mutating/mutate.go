@@ -17,6 +17,7 @@ import (
 	"github.com/gatefold/gatefold/policy"
 	"github.com/gatefold/gatefold/policy/internal/authorize"
 	"github.com/gatefold/gatefold/policy/internal/match"
+	"github.com/gatefold/gatefold/policy/internal/params"
 
 	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
 )
@@ -109,15 +110,15 @@ func (e *evaluation) round(ctx context.Context) (*admissionv1.Denial, error) {
 			continue
 		}
 		for i, binding := range h.TypedBindings {
-			params, err := e.matcher.Params(h.Hook, i, about)
+			found, err := e.matcher.Params(h.Hook, i, about)
 			if err != nil {
 				if err := e.configurationError(&failed, h, binding, err); err != nil {
 					return nil, err
 				}
 				continue
 			}
-			for _, param := range params {
-				invocations = append(invocations, invocation{hook: h, binding: binding, about: about, param: param})
+			for _, param := range found {
+				invocations = append(invocations, invocation{hook: h, binding: binding, about: about, param: params.WithoutKind(param)})
 			}
 		}
 	}
@@ -219,6 +220,10 @@ func (e *evaluation) conditions(ctx context.Context, in invocation, v *version, 
 		return true, nil
 	}
 	result := in.Evaluator.conditions.Match(ctx, v.VersionedAttributes, in.param, e.authorizer.Authorizer())
+	// Conditions see Go structs, and would leave them to mutations, which cannot write them: see Expression.Plain of package expression.
+	for _, object := range []*admission.LazyObject{&v.VersionedObject, &v.VersionedOldObject} {
+		*object = admission.NewLazyObject(object.Object())
+	}
 	if err := timeIsUp(ctx); err != nil {
 		return false, err
 	}

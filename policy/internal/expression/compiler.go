@@ -117,6 +117,9 @@ func (c *Compiler) compile(e Expression, into variables) cel.CompilationResult {
 		return c.stateless().CompileCELExpression(e.Accessor, e.Options, environment.NewExpressions)
 	}
 	result := c.compiler.CompileCELExpression(e.Accessor, e.Options, environment.NewExpressions)
+	if e.Plain && result.Program != nil {
+		result.Program = plainProgram{result.Program}
+	}
 	if variable, ok := e.Accessor.(cel.NamedExpressionAccessor); ok {
 		// Also one that does not compile: what is wrong is said once, and not of all who use it.
 		name := variable.GetName()
