@@ -35,7 +35,7 @@ type kind struct {
 	interfaces  admission.ObjectInterfaces
 }
 
-// interfaces are what upstream's patchers need. Defaults of built-in kinds are kube-apiserver's alone.
+// interfaces are what upstream's patchers need. It has no defaults of built-in kinds: see setBuiltInDefaults.
 func interfaces() admission.ObjectInterfaces {
 	return &admission.RuntimeObjectInterfaces{ObjectCreater: scheme.Scheme, ObjectTyper: scheme.Scheme, ObjectConvertor: scheme.Scheme}
 }

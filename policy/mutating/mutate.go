@@ -51,7 +51,7 @@ func (s *Set) Mutate(ctx context.Context, r *sdk.Request, known Known) (*sdk.Mut
 	if err := q.DecodeWith(r, e.kind.decode); err != nil {
 		return nil, err
 	}
-	original := q.GetObject()
+	e.original = q.GetObject()
 	for again := range 2 {
 		denial, err := e.round(ctx)
 		if err != nil {
@@ -64,7 +64,7 @@ func (s *Set) Mutate(ctx context.Context, r *sdk.Request, known Known) (*sdk.Mut
 			break
 		}
 	}
-	if q.GetObject() == original {
+	if q.GetObject() == e.original {
 		return &sdk.Mutation{}, nil
 	}
 	changed, err := e.kind.result(r.GetObject(), q.GetObject())
@@ -83,6 +83,8 @@ type evaluation struct {
 	hooks        []*hook          // those that may match
 	authorizer   *authorize.Asked // nil: no policy asks
 	reinvocation reinvocation
+	original     runtime.Object // as it came
+	defaulted    *bool          // whether it came with its defaults; nil: not yet asked
 }
 
 // invocation is one evaluation of a policy: for a binding, and a param if the policy takes any.
@@ -146,6 +148,7 @@ func (e *evaluation) dispatch(ctx context.Context, invocations []invocation, fai
 			v = e.versionOf(in.about.Kind)
 			versions[in.about.Kind] = v
 		}
+		e.setDefaults(v)
 		matches, err := e.conditions(ctx, in, v, failed)
 		if err != nil {
 			return nil, err
@@ -159,6 +162,7 @@ func (e *evaluation) dispatch(ctx context.Context, invocations []invocation, fai
 			if v.VersionedObject.Object() == nil {
 				continue // a connection may come without
 			}
+			e.setDefaults(v)
 			err := e.mutate(ctx, in, i, v)
 			if ended := timeIsUp(ctx); ended != nil {
 				return nil, ended
@@ -186,11 +190,31 @@ func (e *evaluation) dispatch(ctx context.Context, invocations []invocation, fai
 	return nil, nil
 }
 
+// setDefaults sets those of a built-in kind that mutations have left out, before somebody looks at the object again, as
+// far as they are known here. It does so only with an object that came with them, as from kube-apiserver: one in a
+// file may be without any, and they are no business of the policies then.
+func (e *evaluation) setDefaults(v *version) {
+	if !v.changed || !v.kind.typed {
+		return
+	}
+	v.changed = false
+	if e.defaulted == nil {
+		original := e.original.DeepCopyObject()
+		setBuiltInDefaults(original)
+		e.defaulted = new(equal(e.original, original))
+	}
+	if object := v.VersionedObject.Object(); *e.defaulted {
+		setBuiltInDefaults(object)
+		v.VersionedObject.Set(object)
+	}
+}
+
 // version is the object as policies see it that are about one version of its resource. As in kube-apiserver, what
 // policies about different versions do to it does not come together: the last one's counts.
 type version struct {
 	*admission.VersionedAttributes
-	kind *kind
+	kind    *kind
+	changed bool // since defaults were set
 }
 
 // versionOf converts the object to gvk, which the matcher has found to be possible.
