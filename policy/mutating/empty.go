@@ -1,6 +1,8 @@
 package mutating
 
 import (
+	"cmp"
+
 	structuralschema "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
 	"k8s.io/apimachinery/pkg/runtime"
 )
@@ -36,7 +38,7 @@ func settleWithin(value any, s *structuralschema.Structural) {
 	case []any:
 		var items *structuralschema.Structural
 		if s != nil {
-			items = s.Items
+			items = cmp.Or(s.Items, &structuralschema.Structural{})
 		}
 		for i, item := range v {
 			if list, ok := item.([]any); ok && list == nil {
@@ -48,7 +50,7 @@ func settleWithin(value any, s *structuralschema.Structural) {
 	}
 }
 
-// fieldOf returns the schema of a member of the object that s describes.
+// fieldOf returns the schema of a member of the object that s describes; an empty one where s has none for it.
 func fieldOf(s *structuralschema.Structural, name string) (field *structuralschema.Structural, known bool) {
 	if s == nil {
 		return nil, false
@@ -59,5 +61,5 @@ func fieldOf(s *structuralschema.Structural, name string) (field *structuralsche
 	if s.AdditionalProperties != nil && s.AdditionalProperties.Structural != nil {
 		return s.AdditionalProperties.Structural, true
 	}
-	return nil, false
+	return &structuralschema.Structural{}, false
 }
