@@ -22,7 +22,7 @@ func setBindingDefaults(b *v1.MutatingAdmissionPolicyBinding) {
 
 func checkPolicy(p *v1.MutatingAdmissionPolicy) field.ErrorList {
 	common := spec.Policy{
-		Name:             p.Name,
+		Meta:             &p.ObjectMeta,
 		FailurePolicy:    p.Spec.FailurePolicy,
 		ParamKind:        p.Spec.ParamKind,
 		MatchConstraints: p.Spec.MatchConstraints,
@@ -47,7 +47,7 @@ func checkPolicy(p *v1.MutatingAdmissionPolicy) field.ErrorList {
 
 func checkBinding(b *v1.MutatingAdmissionPolicyBinding) field.ErrorList {
 	common := spec.Binding{
-		Name: b.Name, PolicyName: b.Spec.PolicyName, ParamRef: b.Spec.ParamRef, MatchResources: b.Spec.MatchResources,
+		Meta: &b.ObjectMeta, PolicyName: b.Spec.PolicyName, ParamRef: b.Spec.ParamRef, MatchResources: b.Spec.MatchResources,
 	}
 	return append(common.Check(), checkOperations(b.Spec.MatchResources, field.NewPath("spec", "matchResources"))...)
 }

@@ -23,6 +23,9 @@ func options(p *v1.MutatingAdmissionPolicy) (plain, patches cel.OptionalVariable
 func expressions(p *v1.MutatingAdmissionPolicy) []expression.Expression {
 	plain, patches := options(p)
 	list := expression.Common(p.Spec.Variables, p.Spec.MatchConditions, plain)
+	for i := range p.Spec.Variables {
+		list[i].Plain = true
+	}
 	for i, m := range p.Spec.Mutations {
 		at := field.NewPath("spec", "mutations").Index(i)
 		switch {
@@ -31,12 +34,14 @@ func expressions(p *v1.MutatingAdmissionPolicy) []expression.Expression {
 				At:       at.Child("jsonPatch", "expression"),
 				Accessor: &patch.JSONPatchCondition{Expression: m.JSONPatch.Expression},
 				Options:  patches,
+				Plain:    true,
 			})
 		case m.PatchType == v1.PatchTypeApplyConfiguration && m.ApplyConfiguration != nil:
 			list = append(list, expression.Expression{
 				At:       at.Child("applyConfiguration", "expression"),
 				Accessor: &patch.ApplyConfigurationCondition{Expression: m.ApplyConfiguration.Expression},
 				Options:  patches,
+				Plain:    true,
 			})
 		}
 	}

@@ -47,6 +47,7 @@ func (e *evaluation) mutate(ctx context.Context, in invocation, i int, v *versio
 		return err
 	}
 	v.UpdateObject(changed)
+	v.changed = true
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	structuralschema "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/defaulting"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -34,7 +35,7 @@ type kind struct {
 	interfaces  admission.ObjectInterfaces
 }
 
-// interfaces are what upstream's patchers need. Defaults of built-in kinds are kube-apiserver's alone.
+// interfaces are what upstream's patchers need. It has no defaults of built-in kinds: see setBuiltInDefaults.
 func interfaces() admission.ObjectInterfaces {
 	return &admission.RuntimeObjectInterfaces{ObjectCreater: scheme.Scheme, ObjectTyper: scheme.Scheme, ObjectConvertor: scheme.Scheme}
 }
@@ -123,6 +124,11 @@ func (k *kind) result(raw []byte, changed runtime.Object) (any, error) {
 	if err := kjson.UnmarshalCaseSensitivePreserveInts(raw, &came); err != nil {
 		return nil, status.Errorf(codes.InvalidArgument, "decoding object: %v", err)
 	}
+	var structural *structuralschema.Structural
+	if k.custom != nil {
+		structural = k.custom.structural
+	}
+	settleEmpty(u.Object, structural)
 	if k.custom != nil {
 		defaulted := &unstructured.Unstructured{Object: runtime.DeepCopyJSON(came)}
 		k.setDefaults(defaulted)

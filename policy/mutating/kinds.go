@@ -11,11 +11,13 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	structuralschema "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/defaulting"
+	definitions "k8s.io/apiextensions-apiserver/pkg/client/applyconfiguration"
 	"k8s.io/apiextensions-apiserver/pkg/controller/openapi/builder"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/managedfields"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	applyconfigurations "k8s.io/client-go/applyconfigurations"
 	"k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/structured-merge-diff/v6/typed"
@@ -26,10 +28,11 @@ import (
 
 // kinds knows how objects are read and merged.
 type kinds struct {
-	builtIn builtIn
-	guess   managedfields.TypeConverter // for kinds without a schema
-	custom  map[schema.GroupVersionKind]*customKind
-	schemas Schemas // of all others; nil: none are known
+	builtIn     builtIn
+	definitions managedfields.TypeConverter // for CustomResourceDefinitions themselves
+	guess       managedfields.TypeConverter // for kinds without a schema
+	custom      map[schema.GroupVersionKind]*customKind
+	schemas     Schemas // of all others; nil: none are known
 	// resources are the custom resources of which there is a definition.
 	resources []schema.GroupResource
 }
@@ -46,11 +49,14 @@ type customKind struct {
 
 // newKinds returns the built-in kinds, and those of schemas, which may be nil.
 func newKinds(schemas Schemas) *kinds {
+	own := runtime.NewScheme()
+	utilruntime.Must(apiextensionsv1.AddToScheme(own)) // it adds Go types, and cannot fail
 	return &kinds{
-		builtIn: builtIn{applyconfigurations.NewTypeConverter(scheme.Scheme)},
-		guess:   managedfields.NewDeducedTypeConverter(),
-		custom:  map[schema.GroupVersionKind]*customKind{},
-		schemas: schemas,
+		definitions: definitions.NewTypeConverter(own),
+		builtIn:     builtIn{applyconfigurations.NewTypeConverter(scheme.Scheme)},
+		guess:       managedfields.NewDeducedTypeConverter(),
+		custom:      map[schema.GroupVersionKind]*customKind{},
+		schemas:     schemas,
 	}
 }
 
@@ -197,6 +203,8 @@ func (k *kinds) of(gvk schema.GroupVersionKind, group string) *kind {
 		result.merges = result.custom.converter
 	case result.typed && k.builtIn.has(gvk):
 		result.merges = k.builtIn
+	case gvk == apiextensionsv1.SchemeGroupVersion.WithKind("CustomResourceDefinition"):
+		result.merges = k.definitions
 	case k.schemas == nil:
 		result.merges = k.guess
 	}
@@ -232,6 +240,6 @@ func (k *kinds) notes(d *document.Document, p *v1.MutatingAdmissionPolicy) []str
 
 func (k *kinds) knows(r schema.GroupResource) bool {
 	resource, _, _ := strings.Cut(r.Resource, "/")
-	return scheme.Scheme.IsGroupRegistered(r.Group) || r.Group == "*" || resource == "*" && slices.ContainsFunc(k.resources, func(known schema.GroupResource) bool { return known.Group == r.Group }) ||
+	return scheme.Scheme.IsGroupRegistered(r.Group) || r.Group == apiextensionsv1.GroupName || r.Group == "*" || resource == "*" && slices.ContainsFunc(k.resources, func(known schema.GroupResource) bool { return known.Group == r.Group }) ||
 		slices.Contains(k.resources, schema.GroupResource{Group: r.Group, Resource: resource})
 }

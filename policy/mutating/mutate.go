@@ -17,6 +17,7 @@ import (
 	"github.com/gatefold/gatefold/policy"
 	"github.com/gatefold/gatefold/policy/internal/authorize"
 	"github.com/gatefold/gatefold/policy/internal/match"
+	"github.com/gatefold/gatefold/policy/internal/params"
 
 	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
 )
@@ -50,7 +51,7 @@ func (s *Set) Mutate(ctx context.Context, r *sdk.Request, known Known) (*sdk.Mut
 	if err := q.DecodeWith(r, e.kind.decode); err != nil {
 		return nil, err
 	}
-	original := q.GetObject()
+	e.original = q.GetObject()
 	for again := range 2 {
 		denial, err := e.round(ctx)
 		if err != nil {
@@ -63,7 +64,7 @@ func (s *Set) Mutate(ctx context.Context, r *sdk.Request, known Known) (*sdk.Mut
 			break
 		}
 	}
-	if q.GetObject() == original {
+	if q.GetObject() == e.original {
 		return &sdk.Mutation{}, nil
 	}
 	changed, err := e.kind.result(r.GetObject(), q.GetObject())
@@ -82,6 +83,8 @@ type evaluation struct {
 	hooks        []*hook          // those that may match
 	authorizer   *authorize.Asked // nil: no policy asks
 	reinvocation reinvocation
+	original     runtime.Object // as it came
+	defaulted    *bool          // whether it came with its defaults; nil: not yet asked
 }
 
 // invocation is one evaluation of a policy: for a binding, and a param if the policy takes any.
@@ -109,15 +112,15 @@ func (e *evaluation) round(ctx context.Context) (*admissionv1.Denial, error) {
 			continue
 		}
 		for i, binding := range h.TypedBindings {
-			params, err := e.matcher.Params(h.Hook, i, about)
+			found, err := e.matcher.Params(h.Hook, i, about)
 			if err != nil {
 				if err := e.configurationError(&failed, h, binding, err); err != nil {
 					return nil, err
 				}
 				continue
 			}
-			for _, param := range params {
-				invocations = append(invocations, invocation{hook: h, binding: binding, about: about, param: param})
+			for _, param := range found {
+				invocations = append(invocations, invocation{hook: h, binding: binding, about: about, param: params.WithoutKind(param)})
 			}
 		}
 	}
@@ -145,6 +148,7 @@ func (e *evaluation) dispatch(ctx context.Context, invocations []invocation, fai
 			v = e.versionOf(in.about.Kind)
 			versions[in.about.Kind] = v
 		}
+		e.setDefaults(v)
 		matches, err := e.conditions(ctx, in, v, failed)
 		if err != nil {
 			return nil, err
@@ -158,6 +162,7 @@ func (e *evaluation) dispatch(ctx context.Context, invocations []invocation, fai
 			if v.VersionedObject.Object() == nil {
 				continue // a connection may come without
 			}
+			e.setDefaults(v)
 			err := e.mutate(ctx, in, i, v)
 			if ended := timeIsUp(ctx); ended != nil {
 				return nil, ended
@@ -185,11 +190,31 @@ func (e *evaluation) dispatch(ctx context.Context, invocations []invocation, fai
 	return nil, nil
 }
 
+// setDefaults sets those of a built-in kind that mutations have left out, before somebody looks at the object again, as
+// far as they are known here. It does so only with an object that came with them, as from kube-apiserver: one in a
+// file may be without any, and they are no business of the policies then.
+func (e *evaluation) setDefaults(v *version) {
+	if !v.changed || !v.kind.typed {
+		return
+	}
+	v.changed = false
+	if e.defaulted == nil {
+		original := e.original.DeepCopyObject()
+		setBuiltInDefaults(original)
+		e.defaulted = new(equal(e.original, original))
+	}
+	if object := v.VersionedObject.Object(); *e.defaulted {
+		setBuiltInDefaults(object)
+		v.VersionedObject.Set(object)
+	}
+}
+
 // version is the object as policies see it that are about one version of its resource. As in kube-apiserver, what
 // policies about different versions do to it does not come together: the last one's counts.
 type version struct {
 	*admission.VersionedAttributes
-	kind *kind
+	kind    *kind
+	changed bool // since defaults were set
 }
 
 // versionOf converts the object to gvk, which the matcher has found to be possible.
@@ -219,6 +244,10 @@ func (e *evaluation) conditions(ctx context.Context, in invocation, v *version, 
 		return true, nil
 	}
 	result := in.Evaluator.conditions.Match(ctx, v.VersionedAttributes, in.param, e.authorizer.Authorizer())
+	// Conditions see Go structs, and would leave them to mutations, which cannot write them: see Expression.Plain of package expression.
+	for _, object := range []*admission.LazyObject{&v.VersionedObject, &v.VersionedOldObject} {
+		*object = admission.NewLazyObject(object.Object())
+	}
 	if err := timeIsUp(ctx); err != nil {
 		return false, err
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -36,6 +37,15 @@ import (
 	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
 )
 
+// onlyServer are the recordings that the dispatcher of 1.37 cannot repeat: it finds no JSON for some values, of which
+// kube-apiserver 1.36 does, and here it has neither an informer of typed params nor the defaults of built-in kinds.
+func onlyServer() []string {
+	return []string{
+		"live-value-namespace/01", "live-condition-copy/01", "live-condition-old/01", "live-param-kind/01",
+		"live-default-container/01", "live-default-service/01",
+	}
+}
+
 // TestUpstreamDispatcher holds what is restated of upstream's dispatcher against that dispatcher itself, with the
 // same policies and requests: the recorded cases of built-in kinds, and those of testdata/dispatch, which have
 // more policies, bindings, params, failures and reinvocations.
@@ -48,6 +58,9 @@ func TestUpstreamDispatcher(t *testing.T) {
 	var inputs []input
 	for _, r := range policytest.Recordings[recording](t, "testdata/map.jsonl") {
 		kind := r.Asked.Review.Kind
+		if slices.Contains(onlyServer(), r.ID) {
+			continue
+		}
 		if scheme.Scheme.Recognizes(schema.GroupVersionKind{Group: kind.Group, Version: kind.Version, Kind: kind.Kind}) {
 			inputs = append(inputs, input{r.ID, r.Files(), r.Request(t)})
 		}
@@ -163,19 +176,19 @@ func upstreamEvaluator(t *testing.T, p *v1.MutatingAdmissionPolicy) mutating.Pol
 	for _, e := range expressions(p) {
 		switch accessor := e.Accessor.(type) {
 		case *validating.Variable:
-			composited.CompileAndStoreVariable(accessor, plain, environment.StoredExpressions)
+			composited.CompileAndStoreVariable(accessor, plain, environment.NewExpressions)
 		case *matchconditions.MatchCondition:
 			conditions = append(conditions, accessor)
 		case *patch.JSONPatchCondition:
-			compiled := composited.CompileMutatingEvaluator(accessor, patches, environment.StoredExpressions)
+			compiled := composited.CompileMutatingEvaluator(accessor, patches, environment.NewExpressions)
 			evaluator.Mutators = append(evaluator.Mutators, patch.NewJSONPatcher(compiled))
 		case *patch.ApplyConfigurationCondition:
-			compiled := composited.CompileMutatingEvaluator(accessor, patches, environment.StoredExpressions)
+			compiled := composited.CompileMutatingEvaluator(accessor, patches, environment.NewExpressions)
 			evaluator.Mutators = append(evaluator.Mutators, patch.NewApplyConfigurationPatcher(compiled))
 		}
 	}
 	if len(conditions) > 0 {
-		compiled := composited.CompileCondition(conditions, plain, environment.StoredExpressions)
+		compiled := composited.CompileCondition(conditions, plain, environment.NewExpressions)
 		evaluator.Matcher = matchconditions.NewMatcher(compiled, p.Spec.FailurePolicy, "policy", "validate", p.Name)
 	}
 	return evaluator

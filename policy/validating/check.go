@@ -29,7 +29,7 @@ func setBindingDefaults(b *v1.ValidatingAdmissionPolicyBinding) {
 
 func checkPolicy(p *v1.ValidatingAdmissionPolicy) field.ErrorList {
 	common := spec.Policy{
-		Name:             p.Name,
+		Meta:             &p.ObjectMeta,
 		FailurePolicy:    p.Spec.FailurePolicy,
 		ParamKind:        p.Spec.ParamKind,
 		MatchConstraints: p.Spec.MatchConstraints,
@@ -39,7 +39,8 @@ func checkPolicy(p *v1.ValidatingAdmissionPolicy) field.ErrorList {
 	errs := common.Check()
 	at := field.NewPath("spec")
 	if len(p.Spec.Validations) == 0 && len(p.Spec.AuditAnnotations) == 0 {
-		errs = append(errs, field.Required(at.Child("validations"), "validations or auditAnnotations must contain at least one item"))
+		const one = "validations or auditAnnotations must contain at least one item"
+		errs = append(errs, field.Required(at.Child("validations"), one), field.Required(at.Child("auditAnnotations"), one))
 	}
 	for i, v := range p.Spec.Validations {
 		errs = append(errs, checkValidation(&v, at.Child("validations").Index(i))...)
@@ -49,7 +50,7 @@ func checkPolicy(p *v1.ValidatingAdmissionPolicy) field.ErrorList {
 
 func checkBinding(b *v1.ValidatingAdmissionPolicyBinding) field.ErrorList {
 	common := spec.Binding{
-		Name: b.Name, PolicyName: b.Spec.PolicyName, ParamRef: b.Spec.ParamRef, MatchResources: b.Spec.MatchResources,
+		Meta: &b.ObjectMeta, PolicyName: b.Spec.PolicyName, ParamRef: b.Spec.ParamRef, MatchResources: b.Spec.MatchResources,
 	}
 	return append(common.Check(), checkActions(b.Spec.ValidationActions, field.NewPath("spec", "validationActions"))...)
 }

@@ -139,10 +139,10 @@ func upstreamEvaluator(t testing.TB, p *v1.ValidatingAdmissionPolicy) validating
 	full := cel.OptionalVariableDeclarations{HasParams: p.Spec.ParamKind != nil, HasAuthorizer: true}
 	plain := cel.OptionalVariableDeclarations{HasParams: p.Spec.ParamKind != nil}
 	compile := func(list []cel.ExpressionAccessor, options cel.OptionalVariableDeclarations) cel.ConditionEvaluator {
-		return composited.CompileCondition(list, options, environment.StoredExpressions)
+		return composited.CompileCondition(list, options, environment.NewExpressions)
 	}
 	for _, v := range p.Spec.Variables {
-		composited.CompileAndStoreVariable(&validating.Variable{Name: v.Name, Expression: v.Expression}, full, environment.StoredExpressions)
+		composited.CompileAndStoreVariable(&validating.Variable{Name: v.Name, Expression: v.Expression}, full, environment.NewExpressions)
 	}
 	var validations, messages, annotations, conditions []cel.ExpressionAccessor
 	for _, v := range p.Spec.Validations {

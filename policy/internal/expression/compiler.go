@@ -15,8 +15,9 @@ import (
 	"k8s.io/apiserver/pkg/cel/environment"
 )
 
-// Compiler compiles against one CEL environment: that of the apiserver library in use, with everything it
-// knows (StoredExpressions), as kube-apiserver compiles the policies it has stored. It is for one goroutine.
+// Compiler compiles against one CEL environment: that of the apiserver library in use, with what it takes of new
+// expressions. That is what the version before knows too: a file is refused that a cluster of that version, or this
+// one, would refuse. It is for one goroutine.
 //
 // cel.CompositedCompiler, which kube-apiserver makes for each policy, would take ten times as long to make as a
 // policy to compile: it declares everything that expressions may see in eight combinations. A Compiler is
@@ -113,9 +114,12 @@ func (c *Compiler) Compile(list []Expression) (*Compiled, field.ErrorList) {
 
 func (c *Compiler) compile(e Expression, into variables) cel.CompilationResult {
 	if e.Stateless {
-		return c.stateless().CompileCELExpression(e.Accessor, e.Options, environment.StoredExpressions)
+		return c.stateless().CompileCELExpression(e.Accessor, e.Options, environment.NewExpressions)
 	}
-	result := c.compiler.CompileCELExpression(e.Accessor, e.Options, environment.StoredExpressions)
+	result := c.compiler.CompileCELExpression(e.Accessor, e.Options, environment.NewExpressions)
+	if e.Plain && result.Program != nil {
+		result.Program = plainProgram{result.Program}
+	}
 	if variable, ok := e.Accessor.(cel.NamedExpressionAccessor); ok {
 		// Also one that does not compile: what is wrong is said once, and not of all who use it.
 		name := variable.GetName()
@@ -131,7 +135,7 @@ func (c *Compiler) uses(source string) (Uses, error) {
 	if !strings.Contains(source, cel.AuthorizerVarName) && !strings.Contains(source, cel.NamespaceVarName) {
 		return Uses{}, nil
 	}
-	env, err := c.Environment.Env(environment.StoredExpressions)
+	env, err := c.Environment.Env(environment.NewExpressions)
 	if err != nil {
 		return Uses{}, err
 	}

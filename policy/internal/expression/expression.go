@@ -19,6 +19,8 @@ type Expression struct {
 	Options cel.OptionalVariableDeclarations
 	// Stateless: match conditions do not see variables, because kube-apiserver checks them without.
 	Stateless bool
+	// Plain: what it evaluates to may become part of an object, and so may what it sees.
+	Plain bool
 }
 
 // Common lists the variables and match conditions of a policy of whatever kind, in the order in which they must

@@ -4,6 +4,7 @@ package params
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 
 	v1 "k8s.io/api/admissionregistration/v1"
@@ -28,6 +29,20 @@ type param struct{ *unstructured.Unstructured }
 // ToUnstructured gives CEL the object as it is. Without it, k8s.io/apiserver would write the object as
 // JSON and read that again for each evaluation.
 func (p *param) ToUnstructured() any { return p.Object }
+
+// WithoutKind returns object, which may be nil, as mutations see it. A param of a built-in kind has no apiVersion and
+// kind for them: kube-apiserver follows such objects as Go types, in which client-go leaves both empty. For
+// validations it fills them in.
+func WithoutKind(object runtime.Object) runtime.Object {
+	p, ok := object.(*param)
+	if !ok || !scheme.Scheme.Recognizes(p.GroupVersionKind()) {
+		return object
+	}
+	content := maps.Clone(p.Object)
+	delete(content, "apiVersion")
+	delete(content, "kind")
+	return &param{&unstructured.Unstructured{Object: content}}
+}
 
 // Fixed is a fixed set of objects of one kind, in the shape in which k8s.io/apiserver looks for params: an
 // informer that has always synced.

@@ -12,6 +12,7 @@ import (
 	v1 "k8s.io/api/admissionregistration/v1"
 	"k8s.io/apimachinery/pkg/api/validate/content"
 	"k8s.io/apimachinery/pkg/api/validation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -21,7 +22,7 @@ const maxMatchConditions = 64
 
 // Policy is what all kinds of policies have in common.
 type Policy struct {
-	Name             string
+	Meta             *metav1.ObjectMeta
 	FailurePolicy    *v1.FailurePolicyType
 	ParamKind        *v1.ParamKind
 	MatchConstraints *v1.MatchResources
@@ -33,7 +34,7 @@ type Policy struct {
 // of the compiler.
 func (p *Policy) Check() field.ErrorList {
 	spec := field.NewPath("spec")
-	errs := checkName(p.Name)
+	errs := checkMeta(p.Meta)
 	errs = append(errs, OneOf(spec.Child("failurePolicy"), *p.FailurePolicy, v1.Fail, v1.Ignore)...)
 	if p.ParamKind != nil {
 		errs = append(errs, checkParamKind(p.ParamKind, spec.Child("paramKind"))...)
@@ -50,13 +51,13 @@ func (p *Policy) Check() field.ErrorList {
 	if n := len(p.MatchConditions); n > maxMatchConditions {
 		errs = append(errs, field.TooMany(spec.Child("matchConditions"), n, maxMatchConditions))
 	}
-	var names []string
 	for i, c := range p.MatchConditions {
 		at := spec.Child("matchConditions").Index(i).Child("name")
-		names = append(names, c.Name)
 		errs = append(errs, QualifiedName(at, c.Name)...)
+		if c.Name != "" && slices.ContainsFunc(p.MatchConditions[:i], func(before v1.MatchCondition) bool { return before.Name == c.Name }) {
+			errs = append(errs, field.Duplicate(at, c.Name))
+		}
 	}
-	errs = append(errs, Unique(spec.Child("matchConditions"), "name", names)...)
 	for i, v := range p.Variables {
 		if !isIdentifier(v.Name) {
 			errs = append(errs, field.Invalid(spec.Child("variables").Index(i).Child("name"), v.Name, "must be a valid CEL identifier"))
@@ -67,7 +68,7 @@ func (p *Policy) Check() field.ErrorList {
 
 // Binding is what all kinds of bindings have in common.
 type Binding struct {
-	Name           string
+	Meta           *metav1.ObjectMeta
 	PolicyName     string
 	ParamRef       *v1.ParamRef
 	MatchResources *v1.MatchResources
@@ -76,7 +77,7 @@ type Binding struct {
 // Check says what kube-apiserver would refuse of b, which has its defaults.
 func (b *Binding) Check() field.ErrorList {
 	spec := field.NewPath("spec")
-	errs := checkName(b.Name)
+	errs := checkMeta(b.Meta)
 	if b.PolicyName == "" {
 		errs = append(errs, field.Required(spec.Child("policyName"), "name the policy to bind"))
 	} else {
@@ -91,38 +92,54 @@ func (b *Binding) Check() field.ErrorList {
 	return errs
 }
 
-func checkName(name string) field.ErrorList {
-	at := field.NewPath("metadata", "name")
-	if name == "" {
-		return field.ErrorList{field.Required(at, "name the object")}
+// checkMeta wants a name also of an object that has a generateName, which `kubectl apply` does not take either.
+func checkMeta(meta *metav1.ObjectMeta) field.ErrorList {
+	given := *meta
+	given.Namespace, given.Generation = "", 0 // kube-apiserver sets them itself
+	var errs field.ErrorList
+	if given.Name == "" && given.GenerateName != "" {
+		errs = append(errs, field.Required(field.NewPath("metadata", "name"), "name the object"))
 	}
-	return invalid(at, name, validation.NameIsDNSSubdomain(name, false))
+	return append(errs, validation.ValidateObjectMeta(&given, false, validation.NameIsDNSSubdomain, field.NewPath("metadata"))...)
 }
 
 func checkParamKind(k *v1.ParamKind, at *field.Path) field.ErrorList {
-	var errs field.ErrorList
-	if gv, err := schema.ParseGroupVersion(k.APIVersion); err != nil {
-		errs = append(errs, field.Invalid(at.Child("apiVersion"), k.APIVersion, err.Error()))
-	} else if gv.Version == "" {
-		errs = append(errs, field.Required(at.Child("apiVersion"), "write group/version, or v1"))
-	}
+	errs := checkAPIVersion(k.APIVersion, at.Child("apiVersion"))
 	if k.Kind == "" {
 		return append(errs, field.Required(at.Child("kind"), "name the kind of the params"))
 	}
 	return append(errs, invalid(at.Child("kind"), k.Kind, utilvalidation.IsDNS1035Label(strings.ToLower(k.Kind)))...)
 }
 
+func checkAPIVersion(apiVersion string, at *field.Path) field.ErrorList {
+	gv, err := schema.ParseGroupVersion(apiVersion)
+	switch {
+	case err != nil:
+		return field.ErrorList{field.Invalid(at, apiVersion, err.Error())}
+	case gv.Version == "":
+		return field.ErrorList{field.Required(at, "write group/version, or v1")}
+	}
+	var errs field.ErrorList
+	if gv.Group != "" {
+		errs = invalid(at, gv.Group, utilvalidation.IsDNS1123Subdomain(gv.Group))
+	}
+	return append(errs, invalid(at, gv.Version, utilvalidation.IsDNS1035Label(gv.Version))...)
+}
+
 func checkParamRef(r *v1.ParamRef, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
+	if r.Name != "" {
+		errs = append(errs, invalid(at.Child("name"), r.Name, content.IsPathSegmentName(r.Name))...)
+	}
+	if r.Selector != nil {
+		errs = append(errs, checkSelector(r.Selector, at.Child("selector"))...)
+	}
 	switch {
 	case r.Name != "" && r.Selector != nil:
-		errs = append(errs, field.Forbidden(at.Child("name"), "name and selector are mutually exclusive"))
+		const both = "name and selector are mutually exclusive"
+		errs = append(errs, field.Forbidden(at.Child("name"), both), field.Forbidden(at.Child("selector"), both))
 	case r.Name == "" && r.Selector == nil:
 		errs = append(errs, field.Required(at, "one of name or selector must be specified"))
-	case r.Name != "":
-		errs = append(errs, invalid(at.Child("name"), r.Name, content.IsPathSegmentName(r.Name))...)
-	default:
-		errs = append(errs, checkSelector(r.Selector, at.Child("selector"))...)
 	}
 	if r.ParameterNotFoundAction == nil || *r.ParameterNotFoundAction == "" {
 		return append(errs, field.Required(at.Child("parameterNotFoundAction"), "write Allow or Deny"))
@@ -155,7 +172,7 @@ func OneOf[T ~string](at *field.Path, value T, supported ...T) field.ErrorList {
 func Unique[T ~string](at *field.Path, name string, values []T) field.ErrorList {
 	var errs field.ErrorList
 	for i, v := range values {
-		if slices.Contains(values[:i], v) && v != "" {
+		if slices.Contains(values[:i], v) {
 			item := at.Index(i)
 			if name != "" {
 				item = item.Child(name)

@@ -66,22 +66,28 @@ func checkResources(resources []string, at *field.Path) field.ErrorList {
 		return field.ErrorList{field.Required(at, "name at least one, or *")}
 	}
 	var errs field.ErrorList
-	plain := slices.ContainsFunc(resources, func(r string) bool { return r != "*" && !strings.Contains(r, "/") })
+	plain := false // of kube-apiserver the last one without a subresource decides, so that it takes [pods, "*"]
+	for _, r := range resources {
+		if r != "" && !strings.Contains(r, "/") {
+			plain = r != "*"
+		}
+	}
 	if slices.Contains(resources, "*") && plain {
 		errs = append(errs, field.Invalid(at, resources, "if '*' is present, must not specify other resources without subresources"))
 	}
 	for i, r := range resources {
 		res, sub, isSub := strings.Cut(r, "/")
-		switch {
-		case r == "":
+		if r == "" {
 			errs = append(errs, field.Required(at.Index(i), "name a resource, or *"))
-		case r == "*/*" && len(resources) > 1:
-			errs = append(errs, field.Invalid(at, resources, "if '*/*' is present, must not specify other resources"))
-		case isSub && slices.Contains(resources[:i], res+"/*"):
+		}
+		if isSub && slices.Contains(resources[:i], res+"/*") {
 			errs = append(errs, field.Invalid(at.Index(i), r, fmt.Sprintf("if '%s/*' is present, must not specify %s", res, r)))
-		case isSub && slices.Contains(resources[:i], "*/"+sub):
+		} else if isSub && slices.Contains(resources[:i], "*/"+sub) {
 			errs = append(errs, field.Invalid(at.Index(i), r, fmt.Sprintf("if '*/%s' is present, must not specify %s", sub, r)))
 		}
+	}
+	if len(resources) > 1 && slices.Contains(resources, "*/*") {
+		errs = append(errs, field.Invalid(at, resources, "if '*/*' is present, must not specify other resources"))
 	}
 	return errs
 }

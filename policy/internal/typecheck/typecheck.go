@@ -187,7 +187,7 @@ func newTypedEnv(object, params *apiservercel.DeclType, hasParams bool) (*typedE
 	if err != nil {
 		return nil, err
 	}
-	env, err := set.Env(environment.StoredExpressions)
+	env, err := set.Env(environment.NewExpressions)
 	if err != nil {
 		return nil, err
 	}
