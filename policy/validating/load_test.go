@@ -103,7 +103,7 @@ spec:
 		t.Fatal(err)
 	}
 	want := []string{
-		`p.yaml:21: spec.matchResources.resourceRules[0].apiGroups: ValidatingAdmissionPolicyBinding 'b': "v1beta1" is no group but a version; the group of pods is ""`,
+		`p.yaml:20: spec.matchResources.resourceRules[0].apiGroups: ValidatingAdmissionPolicyBinding 'b': "v1beta1" is no group but a version; the group of pods is ""`,
 		`p.yaml:8: spec.matchConstraints.resourceRules[0].apiGroups: ValidatingAdmissionPolicy 'p': "v1" is no group but a version; the group of pods is ""`,
 		`p.yaml:9: spec.matchConstraints.resourceRules[1].resources: ValidatingAdmissionPolicy 'p': "Pod" is no resource; they are written in lower case and the plural, as pods`,
 	}
