@@ -74,12 +74,11 @@ func searchFrom(overload string, search func(runes []rune, part string, offset i
 }
 
 func firstFrom(runes []rune, part string, offset int) int {
-	rest := string(runes[offset:])
-	at := strings.Index(rest, part)
-	if at < 0 {
+	before, _, found := strings.Cut(string(runes[offset:]), part)
+	if !found {
 		return -1
 	}
-	return offset + utf8.RuneCountInString(rest[:at])
+	return offset + utf8.RuneCountInString(before)
 }
 
 func lastFrom(runes []rune, part string, offset int) int {
