@@ -35,7 +35,10 @@ type Compiler struct {
 
 // NewCompiler returns a compiler.
 func NewCompiler() *Compiler {
-	env := environment.MustBaseEnvSet(environment.DefaultCompatibilityVersion())
+	env, err := environment.MustBaseEnvSet(environment.DefaultCompatibilityVersion()).Extend(asIn136())
+	if err != nil {
+		panic(err) //nolint:forbidigo // see newCompiler
+	}
 	return newCompiler(env, sync.OnceValue(func() cel.Compiler { return cel.NewCompiler(env) }))
 }
 

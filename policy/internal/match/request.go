@@ -57,7 +57,12 @@ func NewRequest(r *sdk.Request, known policy.Namespaces) *Request {
 }
 
 // Decode adds the objects.
-func (q *Request) Decode(r *sdk.Request) error { return q.DecodeWith(r, decodeUnstructured) }
+func (q *Request) Decode(r *sdk.Request) error {
+	if q.GetOperation() == admission.Connect {
+		return q.DecodeWith(r, decodeBare)
+	}
+	return q.DecodeWith(r, decodeUnstructured)
+}
 
 // DecodeWith adds the objects as decode reads them from their JSON, which is never empty.
 func (q *Request) DecodeWith(r *sdk.Request, decode func(raw []byte) (runtime.Object, error)) error {
