@@ -2,6 +2,7 @@ package validating
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"slices"
 	"testing"
@@ -119,6 +120,7 @@ func (all evaluators) dispatch(t testing.TB, set *Set, r *sdk.Request, known pol
 	out := &recorder{Attributes: q.Attributes, annotations: map[string]string{}}
 	dispatcher := validating.NewDispatcher(set.policies.Authorizer, generic.NewPolicyMatcher(matching.NewMatcher(lister(t, q.Namespace), nil)))
 	err := dispatcher.Dispatch(warning.WithWarningRecorder(context.Background(), out), out, &admission.RuntimeObjectInterfaces{EquivalentResourceMapper: q}, hooks)
+	keepFirstFailure(t, out.annotations)
 	d := decision{Warnings: out.warnings, Annotations: out.annotations}
 	if denial := (*apierrors.StatusError)(nil); errors.As(err, &denial) {
 		d.Message, d.Reason, d.Code = denial.ErrStatus.Details.Causes[0].Message, string(denial.ErrStatus.Reason), denial.ErrStatus.Code
@@ -126,6 +128,24 @@ func (all evaluators) dispatch(t testing.TB, set *Set, r *sdk.Request, known pol
 		t.Fatal(err)
 	}
 	return d
+}
+
+// keepFirstFailure makes of what 0.37 writes what 1.36 does.
+func keepFirstFailure(t testing.TB, annotations map[string]string) {
+	t.Helper()
+	text, ok := annotations[failureAnnotation]
+	if !ok {
+		return
+	}
+	var failures []validating.ValidationFailureValue
+	if err := json.Unmarshal([]byte(text), &failures); err != nil {
+		t.Fatal(err)
+	}
+	first, err := json.Marshal(failures[:1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	annotations[failureAnnotation] = string(first)
 }
 
 // upstreamEvaluator restates compilePolicy of k8s.io/apiserver pkg/admission/plugin/policy/validating/plugin.go

@@ -21,14 +21,13 @@ import (
 // pkg/admission/plugin/policy/validating/{dispatcher,policy_decision}.go, which are not exported.
 const (
 	failureAnnotation        = "validation.policy.admission.k8s.io/validation_failure"
-	maxFailures              = 50
 	maxAnnotationValueLength = 10 * 1024 // bytes
 )
 
 // verdict collects what the policies say about one request.
 type verdict struct {
 	sdk.Verdict
-	failures []validating.ValidationFailureValue // of bindings with action Audit
+	failure *validating.ValidationFailureValue // the first of a binding with action Audit
 }
 
 // decisions does with each violation what the binding says.
@@ -44,9 +43,11 @@ func (v *verdict) decisions(p *v1.ValidatingAdmissionPolicy, b *v1.ValidatingAdm
 			case v1.Warn:
 				v.warn(fmt.Sprintf("Validation failed for ValidatingAdmissionPolicy '%s' with binding '%s': %s", p.Name, b.Name, d.Message))
 			case v1.Audit:
-				v.failures = append(v.failures, validating.ValidationFailureValue{
-					Message: d.Message, Policy: b.Spec.PolicyName, Binding: b.Name, ExpressionIndex: i, ValidationActions: b.Spec.ValidationActions,
-				})
+				if v.failure == nil { // kube-apiserver 1.36 drops the others, because they would have the same key
+					v.failure = &validating.ValidationFailureValue{
+						Message: d.Message, Policy: b.Spec.PolicyName, Binding: b.Name, ExpressionIndex: i, ValidationActions: b.Spec.ValidationActions,
+					}
+				}
 			}
 		}
 	}
@@ -130,9 +131,8 @@ func (v *verdict) annotate(key, value string) {
 
 // finish returns the verdict.
 func (v *verdict) finish() *sdk.Verdict {
-	if len(v.failures) > 0 {
-		// A struct of strings and an int: it cannot fail to be written.
-		value, _ := json.Marshal(v.failures[:min(len(v.failures), maxFailures)])
+	if v.failure != nil {
+		value, _ := json.Marshal([]validating.ValidationFailureValue{*v.failure}) // strings and an int: it cannot fail
 		v.annotate(failureAnnotation, string(value))
 	}
 	return &v.Verdict

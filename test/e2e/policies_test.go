@@ -301,7 +301,7 @@ func (p *policyTest) compare(t *testing.T, set *validating.Set, r policyRequest)
 			here.Message, here.Reason, here.Code = one.Message, one.Reason, one.Code
 		}
 	}
-	onlyFirstFailure(t, there.Annotations, here.Annotations)
+	ignoreOrder(t, there.Annotations, here.Annotations)
 	sorted := cmpopts.SortSlices(func(a, b string) bool { return a < b })
 	if diff := cmp.Diff(there, here, sorted, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("(-kube-apiserver +evaluator):\n%s", diff)

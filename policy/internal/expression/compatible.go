@@ -7,6 +7,7 @@ import (
 
 	celgo "github.com/google/cel-go/cel"
 	"github.com/google/cel-go/common"
+	"github.com/google/cel-go/common/ast"
 	"github.com/google/cel-go/common/overloads"
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/common/types/ref"
@@ -20,9 +21,12 @@ import (
 // cel-go 0.29 has another one: what they cost, on which it depends whether they come to an end, and what some
 // functions answer at their edges.
 func asIn136() environment.VersionedOptions {
+	anyType := celgo.TypeParamType("T")
 	return environment.VersionedOptions{
 		IntroducedVersion: version.MajorMinor(1, 0), // as whatever is always there
 		EnvOptions: []celgo.EnvOption{
+			celgo.Macros(celgo.ReceiverMacro("orValue", 1, orValue)),
+			celgo.Function(optionally, celgo.Overload(optionally, []*celgo.Type{anyType}, anyType, celgo.UnaryBinding(toOptional))),
 			// It never gave anything but an error; but it compiles, and the error has another text.
 			celgo.Function("duration", celgo.Overload("int64_to_duration", []*celgo.Type{celgo.IntType}, celgo.DurationType,
 				celgo.UnaryBinding(func(n ref.Val) ref.Val { return n.ConvertToType(types.DurationType) }))),
@@ -35,6 +39,7 @@ func asIn136() environment.VersionedOptions {
 			interpreter.OverloadCostTracker(overloads.StartsWithString, costOfReading), // 0.29 counts the other string
 			interpreter.OverloadCostTracker(overloads.EndsWithString, costOfReading),
 			interpreter.OverloadCostTracker(overloads.Matches, costOfOne), // 0.29: as of the method
+			interpreter.OverloadCostTracker(optionally, costOfNothing),
 		)},
 	}
 }
@@ -49,6 +54,25 @@ func costOfReading(args []ref.Val, _ ref.Val) *uint64 {
 }
 
 func costOfOne([]ref.Val, ref.Val) *uint64 { return new(uint64(1)) }
+
+func costOfNothing([]ref.Val, ref.Val) *uint64 { return new(uint64(0)) }
+
+// optionally is a function that nobody can write. Its type is that of its argument, so that the checker says of x.orValue(y)
+// what it always says.
+const optionally = "@optionally"
+
+// orValue makes @optionally(x).orValue(y) of x.orValue(y). Where x is no optional, as when the question mark of
+// object.spec.?replicas was forgotten, it is the answer in 0.26, and an error in 0.29.
+func orValue(h celgo.MacroExprFactory, target ast.Expr, args []ast.Expr) (ast.Expr, *common.Error) {
+	return h.NewMemberCall("orValue", h.NewCall(optionally, target), args...), nil
+}
+
+func toOptional(value ref.Val) ref.Val {
+	if _, ok := value.(*types.Optional); ok {
+		return value
+	}
+	return types.OptionalOf(value)
+}
 
 // searchFrom is a search in a string that begins at an offset. The empty string is found at any offset, even behind
 // the end, where 0.29 says the end.

@@ -1,6 +1,7 @@
 package expression
 
 import (
+	"strings"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -31,6 +32,11 @@ func TestAsIn136(t *testing.T) {
 		"lists.range(-1) == []":                                              {cost: 11},
 		"lists.range(3) == [0, 1, 2]":                                        {cost: 15},
 		"duration(size('abc')) == duration('3s')":                            {err: "type conversion error from 'int' to 'google.protobuf.Duration'", cost: 3},
+		"dyn(1).orValue(2) == 1":                                             {cost: 1},
+		"optional.of(1).orValue(2) == 1 && optional.none().orValue(2) == 2":  {cost: 4},
+		"dyn(optional.none()).orValue(2) == 2":                               {cost: 3},
+		"{'a': dyn(1)}.a.orValue(1 / 0) == 1":                                {cost: 3},
+		"dyn({}).a.orValue(1) == 1":                                          {err: "no such key: a", cost: 3},
 	}
 	c := NewCompiler()
 	for source, want := range cases {
@@ -52,5 +58,16 @@ func TestAsIn136(t *testing.T) {
 				t.Errorf("cost: want %d, got %d", want.cost, got)
 			}
 		})
+	}
+}
+
+// What is wrong is told as if @optionally were not there.
+func TestOrValueOfNoOptional(t *testing.T) {
+	_, errs := NewCompiler().Compile([]Expression{{
+		At: field.NewPath("at"), Accessor: &validating.ValidationCondition{Expression: "1.orValue(2) == 1"}, Options: cel.OptionalVariableDeclarations{},
+	}})
+	const want = "ERROR: <input>:1:10: found no matching overload for 'orValue' applied to 'int.(int)'\n | 1.orValue(2) == 1\n | .........^"
+	if len(errs) != 1 || !strings.Contains(errs[0].Detail, want) {
+		t.Errorf("want %q, got %q", want, errs)
 	}
 }
