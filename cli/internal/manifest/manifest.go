@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/gatefold/gatefold/cli/internal/tree"
+	"github.com/gatefold/gatefold/sdk/config"
 )
 
 // Object is one object of a manifest.
@@ -66,6 +67,9 @@ func check(n *tree.Node) error {
 	}
 	if isList(n) {
 		return nil
+	}
+	if n.GetString("apiVersion") == config.APIVersion {
+		return fmt.Errorf("%s is for Gatefold's own programs, and no object of a cluster; leave the file out", n.GetString("kind"))
 	}
 	if isImageReview(n) {
 		return checkImageReview(n)

@@ -69,6 +69,7 @@ func TestProblems(t *testing.T) {
 		"no kind":            {"x.yaml", "---\n\napiVersion: v1\nmetadata: {name: a}\n", "x.yaml:3: kind is missing or not a text"},
 		"kind is a number":   {"x.yaml", "apiVersion: 1\nkind: Pod\n", "x.yaml:1: apiVersion is missing or not a text"},
 		"a list of objects":  {"x.yaml", "- kind: Pod\n", "x.yaml:1: not an object; a manifest is a mapping with apiVersion, kind and metadata"},
+		"a configuration":    {"x.yaml", "apiVersion: gatefold.dev/v1alpha1\nkind: GatewayConfig\nbackends: []\n", "x.yaml:1: GatewayConfig is for Gatefold's own programs, and no object of a cluster; leave the file out"},
 		"no metadata":        {"x.yaml", "apiVersion: v1\nkind: Pod\n", "x.yaml:1: metadata is missing or not a mapping"},
 		"no name":            {"x.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {labels: {}}\n", "x.yaml:1: metadata.name or metadata.generateName is missing"},
 		"name is a number":   {"x.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {name: 1}\n", "x.yaml:1: metadata.name is 1, not a text; put it in quotes"},

@@ -94,6 +94,8 @@ func (r *Result) changedBy() string {
 		}
 	}
 	switch {
+	case !r.Concerned() && slices.ContainsFunc(r.Shadows, concerned):
+		return ", concerns only shadows"
 	case !r.Concerned():
 		return ", concerns no backend"
 	case len(names) == 0:
@@ -103,10 +105,10 @@ func (r *Result) changedBy() string {
 }
 
 // Concerned tells whether any backend had something to say about the object.
-func (r *Result) Concerned() bool {
-	return slices.ContainsFunc(r.Steps, func(s *gatewayv1.Step) bool {
-		return s.GetOutcome() != gatewayv1.Outcome_OUTCOME_NOT_MATCHED
-	})
+func (r *Result) Concerned() bool { return slices.ContainsFunc(r.Steps, concerned) }
+
+func concerned(s *gatewayv1.Step) bool {
+	return s.GetOutcome() != gatewayv1.Outcome_OUTCOME_NOT_MATCHED
 }
 
 // Denials returns every refusal as its backend worded it; that of the gate itself where no backend refused, and

@@ -2,8 +2,10 @@ package review
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 
+	"github.com/gatefold/gatefold/cli/internal/render"
 	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
 	gatewayv1 "github.com/gatefold/gatefold/proto/gen/gatefold/gateway/v1"
 )
@@ -50,5 +52,24 @@ func TestRounds(t *testing.T) {
 				t.Errorf("says %q, %v", b.String(), err)
 			}
 		})
+	}
+}
+
+// TestConcernsNobody: a backend that does not count, and would have something to say, is not nobody.
+func TestConcernsNobody(t *testing.T) {
+	step := func(outcome gatewayv1.Outcome) []*gatewayv1.Step {
+		return []*gatewayv1.Step{{Backend: "a", Outcome: outcome}}
+	}
+	elsewhere, allowed := step(gatewayv1.Outcome_OUTCOME_NOT_MATCHED), step(gatewayv1.Outcome_OUTCOME_ALLOWED)
+	for want, r := range map[string]Result{
+		"pod/a: allowed\n":                        {Steps: allowed, Shadows: allowed},
+		"pod/a: allowed, concerns no backend\n":   {Steps: elsewhere, Shadows: elsewhere},
+		"pod/a: allowed, concerns only shadows\n": {Steps: elsewhere, Shadows: allowed},
+	} {
+		r.Object = parse(t, `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a"}}`)
+		var out strings.Builder
+		if err := r.PrintVerdict(&out, render.Style{}); err != nil || out.String() != want {
+			t.Errorf("%v, %q, want %q", err, out.String(), want)
+		}
 	}
 }

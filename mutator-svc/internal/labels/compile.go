@@ -55,6 +55,9 @@ func compile(c *Config, at *field.Path) ([]rule, field.ErrorList) {
 	for i := range c.Rules {
 		at := at.Child("rules").Index(i)
 		r, problems := compileRule(&c.Rules[i], env, at)
+		if slices.ContainsFunc(rules, func(before rule) bool { return before.name == r.name }) { // "" is none
+			errs = append(errs, field.Duplicate(at.Child("name"), r.name))
+		}
 		if r.name == "" {
 			r.name = field.NewPath("rules").Index(i).String()
 		}
