@@ -38,6 +38,16 @@ func newReader(file string) *reader {
 	}
 }
 
+// Mismatches says what of a document does not fit into, a pointer to a struct with the JSON names of its fields: fields
+// that it does not have, and values of other types, with their lines in file. Kubernetes' own types are taken as they
+// are; that a value cannot be decoded for any other reason is not told.
+func Mismatches(file string, document *yaml.Node, into any) Problems {
+	r := newReader(file)
+	r.document(document, reflect.TypeOf(into).Elem())
+	r.problems.Sort()
+	return r.problems
+}
+
 func (r *reader) document(n *yaml.Node, t reflect.Type) any {
 	tree, _ := r.value(n, t, "", 0).(map[string]any)
 	known := fields(t)

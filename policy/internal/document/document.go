@@ -4,6 +4,7 @@ package document
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -95,12 +96,17 @@ func (d *Document) Defines() (kind schema.GroupKind, ok bool) {
 
 // Problem is something wrong with the field at path ("" is the whole document).
 func (d *Document) Problem(path, format string, args ...any) config.Problem {
-	message := fmt.Sprintf(format, args...)
-	if name := d.Object.GetName(); name != "" {
-		message = fmt.Sprintf("%s '%s': %s", cmp.Or(d.Object.GetKind(), "object"), name, message)
-	}
 	_, line := d.at(path)
-	return config.Problem{File: d.File, Line: line, Path: path, Message: message}
+	return config.Problem{File: d.File, Line: line, Path: path, Message: d.named(fmt.Sprintf(format, args...))}
+}
+
+// named says of which object the message is.
+func (d *Document) named(message string) string {
+	name := d.Object.GetName()
+	if name == "" {
+		return message
+	}
+	return fmt.Sprintf("%s '%s': %s", cmp.Or(d.Object.GetKind(), "object"), name, message)
 }
 
 // Problems places errs, whose paths are those of the object, in the file.
@@ -152,29 +158,32 @@ func child(node *yamlv3.Node, name string) (*yamlv3.Node, int) {
 	return nil, 0
 }
 
-// strictError finds the path in what sigs.k8s.io/json says about a field it does not know.
-var strictError = regexp.MustCompile(`^(unknown|duplicate) field "(.*)"$`)
-
-// typeError finds the path in what it says about a value of the wrong type. Indices of lists are left out.
+// typeError finds the path in what sigs.k8s.io/json says about a value of the wrong type. Indices of lists are left out.
 var typeError = regexp.MustCompile(`into Go struct field \w+\.([\w.]+) of type`)
 
-// Decode fills into strictly: a field that the type does not have is a problem.
+// Decode fills into, a pointer to a struct, strictly: a field that it does not have is a problem.
 func (d *Document) Decode(into any) config.Problems {
 	strict, err := kjson.UnmarshalStrict(d.raw, into)
-	if err != nil {
-		path := ""
+	if err == nil && len(strict) == 0 {
+		return nil
+	}
+	problems := config.Mismatches(d.File, d.node, into)
+	for i, p := range problems {
+		problems[i].Message = d.named(p.Message)
+	}
+	switch {
+	case len(problems) > 0:
+	case err != nil:
+		path, remedy := "", "correct the value"
 		if m := typeError.FindStringSubmatch(err.Error()); m != nil {
 			path = m[1]
 		}
-		return config.Problems{d.Problem(path, "%s; correct the value", strings.TrimPrefix(err.Error(), "json: "))}
-	}
-	var problems config.Problems
-	for _, err := range strict {
-		if m := strictError.FindStringSubmatch(err.Error()); m != nil {
-			problems = append(problems, d.Problem(m[2], "%s field; correct its name or remove it", m[1]))
-			continue
+		if strings.Contains(err.Error(), "cannot unmarshal bool into") { // message: yes
+			remedy = "yes, no, on and off are true or false to kubectl, which reads YAML 1.1: put the value in quotes"
 		}
-		problems = append(problems, d.Problem("", "%v", err))
+		problems = config.Problems{d.Problem(path, "%s; %s", strings.TrimPrefix(err.Error(), "json: "), remedy)}
+	default:
+		problems = config.Problems{d.Problem("", "%v", errors.Join(strict...))}
 	}
 	return problems
 }
