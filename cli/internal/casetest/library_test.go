@@ -21,6 +21,10 @@ func TestLibrary(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustPass(t, report)
+	readme, err := os.ReadFile("../../../README.md")
+	if want := (Output{}).summary(report); err != nil || !strings.Contains(string(readme), "\n"+want) {
+		t.Errorf("README.md, %v: want %q as what gatefold test prints", err, want)
+	}
 	policies, err := filepath.Glob(library + "/*.yaml")
 	if err != nil || len(policies) < 6 {
 		t.Fatalf("policies: %v, %v", policies, err)
