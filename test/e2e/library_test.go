@@ -43,12 +43,13 @@ func TestLibrary(t *testing.T) {
 			remove := w.apply(t, s.policies)
 			defer remove()
 			for _, c := range s.cases {
+				if c.unfit != "" {
+					unfit++
+					t.Logf("%s cannot be asked about: %s", c.Name, c.unfit)
+					continue
+				}
+				asked++
 				t.Run(c.Name, func(t *testing.T) {
-					if c.unfit != "" {
-						unfit++
-						t.Skip(c.unfit)
-					}
-					asked++
 					eventually(t, func() error { return w.compare(s, c, w.ask(t, c), gate[c], controls[c]) })
 				})
 			}
