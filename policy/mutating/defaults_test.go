@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"google.golang.org/protobuf/proto"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/gatefold/gatefold/policy"
 	"github.com/gatefold/gatefold/sdk"
@@ -61,5 +62,51 @@ func TestDefaultsAreNoChanges(t *testing.T) {
 		if err != nil || response.GetDenial() != nil || len(response.GetOperations()) != 0 {
 			t.Errorf("spec %s: want no operations, got %v, %v", spec, response, err)
 		}
+	}
+}
+
+// What another policy has added last has its defaults in the second round, too.
+func TestDefaultsInSecondRound(t *testing.T) {
+	set, err := Parse([]policy.File{{Name: "p.yaml", Data: []byte(`
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingAdmissionPolicy
+metadata: {name: a-tells}
+spec:
+  reinvocationPolicy: IfNeeded
+  matchConstraints: {resourceRules: [{operations: ["*"], apiGroups: [""], apiVersions: [v1], resources: [services]}]}
+  mutations: [{patchType: ApplyConfiguration, applyConfiguration: {expression: "Object{metadata: Object.metadata{annotations: {'protocols': object.spec.ports.map(p, p.protocol).join(',')}}}"}}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingAdmissionPolicyBinding
+metadata: {name: a-tells}
+spec: {policyName: a-tells}
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingAdmissionPolicy
+metadata: {name: b-adds}
+spec:
+  reinvocationPolicy: Never
+  matchConstraints: {resourceRules: [{operations: ["*"], apiGroups: [""], apiVersions: [v1], resources: [services]}]}
+  mutations: [{patchType: JSONPatch, jsonPatch: {expression: "[JSONPatch{op: 'add', path: '/spec/ports/-', value: Object.spec.ports{port: 81, name: 'b'}}]"}}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingAdmissionPolicyBinding
+metadata: {name: b-adds}
+spec: {policyName: b-adds}
+`)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := podRequest(t)
+	r.Kind = &admissionv1.GroupVersionKind{Version: "v1", Kind: "Service"}
+	r.Resource = &admissionv1.GroupVersionResource{Version: "v1", Resource: "services"}
+	r.RequestKind, r.RequestResource = r.GetKind(), r.GetResource()
+	r.Object = []byte(`{"apiVersion":"v1","kind":"Service","metadata":{"name":"s"},"spec":{"ports":[{"name":"a","port":80,"protocol":"TCP","targetPort":80}]}}`)
+	mutation, err := set.Mutate(t.Context(), r, Known{})
+	if err != nil || mutation.Denial != nil {
+		t.Fatal(err, mutation.Denial)
+	}
+	if got := mutation.Object.(*corev1.Service).Annotations["protocols"]; got != "TCP,TCP" {
+		t.Errorf("the first policy has seen last: %q", got)
 	}
 }

@@ -85,6 +85,7 @@ type evaluation struct {
 	reinvocation reinvocation
 	original     runtime.Object // as it came
 	defaulted    *bool          // whether it came with its defaults; nil: not yet asked
+	changed      bool           // since defaults were set, when the round began
 }
 
 // invocation is one evaluation of a policy: for a binding, and a param if the policy takes any.
@@ -186,6 +187,7 @@ func (e *evaluation) dispatch(ctx context.Context, invocations []invocation, fai
 			return statusOf(err), nil
 		}
 		e.request.SetObject(object)
+		e.changed = last.changed
 	}
 	return nil, nil
 }
@@ -203,7 +205,9 @@ func (e *evaluation) setDefaults(v *version) {
 		setBuiltInDefaults(original)
 		e.defaulted = new(equal(e.original, original))
 	}
-	if object := v.VersionedObject.Object(); *e.defaulted {
+	if *e.defaulted {
+		// A copy, because in the second round the object is still the request's: what nobody changes goes out without.
+		object := v.VersionedObject.Object().DeepCopyObject()
 		setBuiltInDefaults(object)
 		v.VersionedObject.Set(object)
 	}
@@ -219,7 +223,7 @@ type version struct {
 
 // versionOf converts the object to gvk, which the matcher has found to be possible.
 func (e *evaluation) versionOf(gvk schema.GroupVersionKind) *version {
-	v := &version{VersionedAttributes: e.request.Versioned(), kind: e.kindOf(gvk)}
+	v := &version{VersionedAttributes: e.request.Versioned(), kind: e.kindOf(gvk), changed: e.changed}
 	if gvk == e.request.Kind {
 		return v
 	}
