@@ -67,7 +67,7 @@ func (s *Set) Mutate(ctx context.Context, r *sdk.Request, known Known) (*sdk.Mut
 	if q.GetObject() == e.original {
 		return &sdk.Mutation{}, nil
 	}
-	changed, err := e.kind.result(r.GetObject(), q.GetObject())
+	changed, err := e.kind.result(r.GetObject(), e.withoutAdded(q.GetObject()))
 	if err != nil {
 		return nil, err
 	}
@@ -86,6 +86,7 @@ type evaluation struct {
 	original     runtime.Object // as it came
 	defaulted    *bool          // whether it came with its defaults; nil: not yet asked
 	changed      bool           // since defaults were set, when the round began
+	added        []addition     // of defaults
 }
 
 // invocation is one evaluation of a policy: for a binding, and a param if the policy takes any.
@@ -206,10 +207,11 @@ func (e *evaluation) setDefaults(v *version) {
 		e.defaulted = new(equal(e.original, original))
 	}
 	if *e.defaulted {
-		// A copy, because in the second round the object is still the request's: what nobody changes goes out without.
-		object := v.VersionedObject.Object().DeepCopyObject()
-		setBuiltInDefaults(object)
-		v.VersionedObject.Set(object)
+		without := v.VersionedObject.Object()
+		with := without.DeepCopyObject()
+		setBuiltInDefaults(with)
+		e.added = append(e.added, addition{without, with})
+		v.VersionedObject.Set(with)
 	}
 }
 
