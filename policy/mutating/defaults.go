@@ -2,7 +2,6 @@ package mutating
 
 import (
 	"cmp"
-	"reflect"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -10,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/client-go/kubernetes/scheme"
 )
 
 // setBuiltInDefaults sets the defaults that a mutation may leave out of what it adds, and a later one reads: those
@@ -67,8 +67,8 @@ func (e *evaluation) withoutAdded(object runtime.Object) runtime.Object {
 	for _, a := range e.added {
 		withoutDefaults(content, contentOf(a.with), contentOf(a.without))
 	}
-	bare := reflect.New(reflect.TypeOf(object).Elem()).Interface().(runtime.Object)
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(content, bare); err != nil {
+	bare, err := scheme.Scheme.New(e.kind.gvk)
+	if err != nil || runtime.DefaultUnstructuredConverter.FromUnstructured(content, bare) != nil {
 		return object
 	}
 	// Items of lists may have moved: what would not come out the same stays as it is.
