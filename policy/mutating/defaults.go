@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/client-go/kubernetes/scheme"
 )
 
 // setBuiltInDefaults sets the defaults that a mutation may leave out of what it adds, and a later one reads: those
@@ -51,6 +52,42 @@ func setBuiltInDefaults(object runtime.Object) {
 			}
 		}
 	}
+}
+
+// addition is an object that has been given its defaults.
+type addition struct{ without, with runtime.Object }
+
+// withoutAdded takes out of object, the result, the defaults that were added for policies to see. They are
+// kube-apiserver's to set: as a patch they would be a change of the backend's, perhaps where it may not patch.
+func (e *evaluation) withoutAdded(object runtime.Object) runtime.Object {
+	if len(e.added) == 0 {
+		return object
+	}
+	content := contentOf(object)
+	for _, a := range e.added {
+		withoutDefaults(content, contentOf(a.with), contentOf(a.without))
+	}
+	bare, err := scheme.Scheme.New(e.kind.gvk)
+	if err != nil || runtime.DefaultUnstructuredConverter.FromUnstructured(content, bare) != nil {
+		return object
+	}
+	// Items of lists may have moved: what would not come out the same stays as it is.
+	if !sameWithDefaults(bare.DeepCopyObject(), object.DeepCopyObject()) {
+		return object
+	}
+	return bare
+}
+
+func sameWithDefaults(a, b runtime.Object) bool {
+	setBuiltInDefaults(a)
+	setBuiltInDefaults(b)
+	return equal(a, b)
+}
+
+// contentOf is a Go type of k8s.io/api as a map, into which each of them can be turned.
+func contentOf(object runtime.Object) map[string]any {
+	content, _ := runtime.DefaultUnstructuredConverter.ToUnstructured(object)
+	return content
 }
 
 func setPodSpecDefaults(s *corev1.PodSpec) {

@@ -138,7 +138,7 @@ func (k *kind) result(raw []byte, changed runtime.Object) (any, error) {
 }
 
 // withoutDefaults takes from changed the members that defaulted has and came has not, or has null, unless a policy
-// gave them another value. Lists are compared element by element, as far as they have kept their length.
+// gave them another value. Lists are compared element by element, from their beginning.
 func withoutDefaults(changed, defaulted, came any) {
 	switch c := changed.(type) {
 	case map[string]any:
@@ -165,10 +165,10 @@ func withoutDefaults(changed, defaulted, came any) {
 	case []any:
 		d, ok := defaulted.([]any)
 		o, was := came.([]any)
-		if !ok || !was || len(c) != len(d) {
+		if !ok || !was {
 			return
 		}
-		for i := range c {
+		for i := range min(len(c), len(d), len(o)) {
 			withoutDefaults(c[i], d[i], o[i])
 		}
 	}

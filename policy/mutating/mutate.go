@@ -67,7 +67,7 @@ func (s *Set) Mutate(ctx context.Context, r *sdk.Request, known Known) (*sdk.Mut
 	if q.GetObject() == e.original {
 		return &sdk.Mutation{}, nil
 	}
-	changed, err := e.kind.result(r.GetObject(), q.GetObject())
+	changed, err := e.kind.result(r.GetObject(), e.withoutAdded(q.GetObject()))
 	if err != nil {
 		return nil, err
 	}
@@ -85,6 +85,8 @@ type evaluation struct {
 	reinvocation reinvocation
 	original     runtime.Object // as it came
 	defaulted    *bool          // whether it came with its defaults; nil: not yet asked
+	changed      bool           // since defaults were set, when the round began
+	added        []addition     // of defaults
 }
 
 // invocation is one evaluation of a policy: for a binding, and a param if the policy takes any.
@@ -186,6 +188,7 @@ func (e *evaluation) dispatch(ctx context.Context, invocations []invocation, fai
 			return statusOf(err), nil
 		}
 		e.request.SetObject(object)
+		e.changed = last.changed
 	}
 	return nil, nil
 }
@@ -203,9 +206,12 @@ func (e *evaluation) setDefaults(v *version) {
 		setBuiltInDefaults(original)
 		e.defaulted = new(equal(e.original, original))
 	}
-	if object := v.VersionedObject.Object(); *e.defaulted {
-		setBuiltInDefaults(object)
-		v.VersionedObject.Set(object)
+	if *e.defaulted {
+		without := v.VersionedObject.Object()
+		with := without.DeepCopyObject()
+		setBuiltInDefaults(with)
+		e.added = append(e.added, addition{without, with})
+		v.VersionedObject.Set(with)
 	}
 }
 
@@ -219,7 +225,7 @@ type version struct {
 
 // versionOf converts the object to gvk, which the matcher has found to be possible.
 func (e *evaluation) versionOf(gvk schema.GroupVersionKind) *version {
-	v := &version{VersionedAttributes: e.request.Versioned(), kind: e.kindOf(gvk)}
+	v := &version{VersionedAttributes: e.request.Versioned(), kind: e.kindOf(gvk), changed: e.changed}
 	if gvk == e.request.Kind {
 		return v
 	}

@@ -130,7 +130,7 @@ func plain(t *testing.T, raw []byte) map[string]any {
 func defaults() map[string][]any {
 	return map[string][]any{
 		"terminationMessagePath": {"/dev/termination-log"}, "terminationMessagePolicy": {"File"}, "imagePullPolicy": {"IfNotPresent", "Always"},
-		"protocol": {"TCP"}, "resources": {map[string]any{}}, "scheme": {"HTTP"}, "defaultMode": {420.0}, "medium": {""},
+		"protocol": {"TCP"}, "resources": {map[string]any{}}, "scheme": {"HTTP"}, "path": {"/"}, "defaultMode": {420.0}, "medium": {""},
 		"failureThreshold": {3.0}, "periodSeconds": {10.0}, "successThreshold": {1.0}, "timeoutSeconds": {1.0},
 	}
 }

@@ -87,6 +87,8 @@ spec:
     resourceRules:
     - {operations: ["*"], apiGroups: ["", apps, v1], apiVersions: [v1], resources: [pods, pods/exec]}
     - {operations: ["*"], apiGroups: ["*"], apiVersions: ["*"], resources: [Pod]}
+    excludeResourceRules:
+    - {operations: ["*"], apiGroups: [""], apiVersions: ["*"], resources: [Pods/exec]}
   validations: [{expression: "true"}]
 ---
 apiVersion: admissionregistration.k8s.io/v1
@@ -103,9 +105,10 @@ spec:
 		t.Fatal(err)
 	}
 	want := []string{
-		`p.yaml:20: spec.matchResources.resourceRules[0].apiGroups: ValidatingAdmissionPolicyBinding 'b': "v1beta1" is no group but a version; the group of pods is ""`,
+		`p.yaml:22: spec.matchResources.resourceRules[0].apiGroups: ValidatingAdmissionPolicyBinding 'b': "v1beta1" is no group but a version; the group of pods is ""`,
 		`p.yaml:8: spec.matchConstraints.resourceRules[0].apiGroups: ValidatingAdmissionPolicy 'p': "v1" is no group but a version; the group of pods is ""`,
 		`p.yaml:9: spec.matchConstraints.resourceRules[1].resources: ValidatingAdmissionPolicy 'p': "Pod" is no resource; they are written in lower case and the plural, as pods`,
+		`p.yaml:11: spec.matchConstraints.excludeResourceRules[0].resources: ValidatingAdmissionPolicy 'p': "Pods/exec" is no resource; they are written in lower case and the plural, as pods`,
 	}
 	if diff := cmp.Diff(want, set.Notes()); diff != "" {
 		t.Errorf("notes (-want +got):\n%s", diff)

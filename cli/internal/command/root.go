@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/gatefold/gatefold/cli/internal/exit"
 	"github.com/gatefold/gatefold/sdk/config"
@@ -38,7 +40,7 @@ func Execute(ctx context.Context, s Streams, args []string) int {
 	if errors.Is(err, syscall.EPIPE) {
 		return exit.Pipe // nobody reads on, as with head: no reason to complain
 	}
-	if ctx.Err() != nil { // what came of that says nothing about the input
+	if interrupted(ctx, err) {
 		fmt.Fprintln(s.Err, "gatefold: interrupted")
 		return exit.Interrupted
 	}
@@ -47,6 +49,13 @@ func Execute(ctx context.Context, s Streams, args []string) int {
 		fmt.Fprintln(s.Err, "gatefold:", message)
 	}
 	return code
+}
+
+// interrupted tells whether err is only that the program was told to stop: what came of that says nothing about the
+// input. That a server could not drain, or not send its last spans, is something else, and is told.
+func interrupted(ctx context.Context, err error) bool {
+	canceled := errors.Is(err, context.Canceled) || status.Code(err) == codes.Canceled
+	return ctx.Err() != nil && (canceled || codeOf(err) != exit.Failure)
 }
 
 // codeOf says how the program ends. What cobra itself refuses is bad usage, and so is a configuration

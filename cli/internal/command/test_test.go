@@ -3,12 +3,17 @@ package command
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/grpc/status"
+
+	"github.com/gatefold/gatefold/cli/internal/exit"
 )
 
 const tests = "testdata/test"
@@ -222,5 +227,26 @@ func TestInterrupted(t *testing.T) {
 				t.Errorf("exit code %d, stdout %q, stderr %q", code, out.String(), err.String())
 			}
 		})
+	}
+}
+
+// TestInterruptedOnly: what went wrong beside is not hidden by the interruption.
+func TestInterruptedOnly(t *testing.T) {
+	running := t.Context()
+	stopped, cancel := context.WithCancel(running)
+	cancel()
+	for name, tc := range map[string]struct {
+		ctx  context.Context
+		err  error
+		want bool
+	}{
+		"a call that was canceled": {stopped, ended(fmt.Errorf("waiting: %w", status.FromContextError(stopped.Err()).Err())), true},
+		"no answer":                {stopped, &exit.Error{Code: exit.Unanswered}, true},
+		"a server that goes wrong": {stopped, ended(errors.New("sending the last spans: connection refused")), false},
+		"nobody has stopped it":    {running, ended(context.Canceled), false},
+	} {
+		if got := interrupted(tc.ctx, tc.err); got != tc.want {
+			t.Errorf("%s: %t", name, got)
+		}
 	}
 }

@@ -43,17 +43,22 @@ var (
 	upperCased = regexp.MustCompile(`[A-Z]`)
 )
 
-// noteNames notes names in the rules of the policy or binding in d that are those of nothing, which kube-apiserver
-// takes all the same: kinds in place of resources, and versions in place of groups.
+// noteNames notes what rules of the policy or binding in d name and what does not exist: kinds in place of resources,
+// and versions in place of groups. kube-apiserver takes them all the same; they match nothing, and exclude nothing.
 func (s *Set) noteNames(d *document.Document, path string, m *v1.MatchResources) {
 	if m == nil {
 		return
 	}
+	s.noteNamesOf(d, path+".resourceRules", m.ResourceRules)
+	s.noteNamesOf(d, path+".excludeResourceRules", m.ExcludeResourceRules)
+}
+
+func (s *Set) noteNamesOf(d *document.Document, path string, rules []v1.NamedRuleWithOperations) {
 	note := func(field string, i int, format string, args ...any) {
-		p := d.Problem(fmt.Sprintf("%s.resourceRules[%d].%s", path, i, field), format, args...)
+		p := d.Problem(fmt.Sprintf("%s[%d].%s", path, i, field), format, args...)
 		s.Notes = append(s.Notes, p.Error())
 	}
-	for i, rule := range m.ResourceRules {
+	for i, rule := range rules {
 		for _, name := range rule.Resources {
 			if upperCased.MatchString(name) {
 				note("resources", i, "%q is no resource; they are written in lower case and the plural, as pods", name)
