@@ -33,7 +33,7 @@ type Namespaces interface {
 // From is what a Set needs of its program.
 type From struct {
 	Follower Follower
-	// Namespaces is for requests that come without theirs.
+	// Namespaces is for requests that come without theirs. It must be set.
 	Namespaces Namespaces
 	// Logger is told of objects in the cluster that cannot be judged. Nil: nobody is.
 	Logger *slog.Logger
