@@ -150,7 +150,6 @@ func (e *evaluation) dispatch(ctx context.Context, invocations []invocation, fai
 			v = e.versionOf(in.about.Kind)
 			versions[in.about.Kind] = v
 		}
-		e.setDefaults(v)
 		matches, err := e.conditions(ctx, in, v, failed)
 		if err != nil {
 			return nil, err
@@ -158,6 +157,7 @@ func (e *evaluation) dispatch(ctx context.Context, invocations []invocation, fai
 		if !matches || !e.reinvocation.admits(keyOf(in)) {
 			continue
 		}
+		e.setDefaults(v)
 		last = v
 		before := v.VersionedObject.Object()
 		for i := range in.Typed.Spec.Mutations {
@@ -249,6 +249,7 @@ func (e *evaluation) conditions(ctx context.Context, in invocation, v *version, 
 	if in.Evaluator.conditions == nil {
 		return true, nil
 	}
+	e.setDefaults(v)
 	result := in.Evaluator.conditions.Match(ctx, v.VersionedAttributes, in.param, e.authorizer.Authorizer())
 	// Conditions see Go structs, and would leave them to mutations, which cannot write them: see Expression.Plain of package expression.
 	for _, object := range []*admission.LazyObject{&v.VersionedObject, &v.VersionedOldObject} {
