@@ -79,7 +79,7 @@ func New(_ context.Context, opts Options) (*Gate, error) {
 		Tracer:   tel.TracerProvider.Tracer("github.com/gatefold/gatefold/gateway"),
 		Observer: recorder,
 	}
-	g.shadows = &pipeline.Shadows{Pipeline: g.pipeline, Observer: shadowObserver{recorder, opts.OnShadow}}
+	g.shadows = pipeline.NewShadows(g.pipeline, shadowObserver{recorder, opts.OnShadow})
 	if err := g.apply(cfg); err != nil {
 		return nil, errors.Join(err, g.Close())
 	}

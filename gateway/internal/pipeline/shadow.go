@@ -36,23 +36,27 @@ type ShadowObserver interface {
 // Shadows asks backends about reviews that are answered already, and says what they would have done. It is safe
 // for concurrent use.
 type Shadows struct {
-	// Pipeline matches, and makes the spans.
-	Pipeline *Pipeline
-	// Observer is told of what comes of it.
-	Observer ShadowObserver
-
-	once    sync.Once
-	closing chan struct{}
-	running sync.WaitGroup
+	pipeline *Pipeline
+	observer ShadowObserver
+	running  sync.WaitGroup
 
 	mu     sync.Mutex
-	asking map[chan struct{}]int // one for each review that is with shadows, closed when it no longer is; its bytes
-	bytes  int                   // of all of them
+	asking map[*shadowed]struct{}
+	bytes  int // of all of them
 	closed bool
 }
 
-func (s *Shadows) init() {
-	s.once.Do(func() { s.asking, s.closing = map[chan struct{}]int{}, make(chan struct{}) })
+// shadowed is a review that is with shadows.
+type shadowed struct {
+	bytes  int
+	cancel context.CancelFunc
+	done   chan struct{} // closed when it no longer is
+}
+
+// NewShadows returns shadows whose matching and spans are the pipeline's, and of which the observer is told. Close
+// ends them.
+func NewShadows(p *Pipeline, observer ShadowObserver) *Shadows {
+	return &Shadows{pipeline: p, observer: observer, asking: map[*shadowed]struct{}{}}
 }
 
 // Ask begins to ask shadows about a review that was answered, and returns at once. The record and the request
@@ -61,7 +65,6 @@ func (s *Shadows) Ask(ctx context.Context, shadows []*Backend, req *admissionv1.
 	if len(shadows) == 0 {
 		return
 	}
-	s.init()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	size := len(req.GetObject()) + len(req.GetOldObject())
@@ -69,23 +72,15 @@ func (s *Shadows) Ask(ctx context.Context, shadows []*Backend, req *admissionv1.
 	case s.closed:
 		return
 	case len(s.asking) == maxShadowed || s.bytes+size > maxShadowedBytes:
-		s.Observer.ShadowsMissed(ctx)
+		s.observer.ShadowsMissed(ctx)
 		return
 	}
-	done := make(chan struct{})
-	s.asking[done] = size
-	s.bytes += size
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	review := &shadowed{bytes: size, cancel: cancel, done: make(chan struct{})}
+	s.asking[review] = struct{}{}
+	s.bytes += size
 	s.running.Go(func() {
-		select {
-		case <-s.closing:
-			cancel()
-		case <-ctx.Done():
-		}
-	})
-	s.running.Go(func() {
-		defer s.end(done)
-		defer cancel()
+		defer s.end(review)
 		s.askAll(ctx, shadows, req, record, allowed, namespaces)
 	})
 }
@@ -105,11 +100,11 @@ func (s *Shadows) askAll(ctx context.Context, shadows []*Backend, req *admission
 		switch {
 		case err != nil:
 			part.Fail(outcome.Undecided, err)
-			s.Observer.Shadow(ctx, req, part, allowed)
+			s.observer.Shadow(ctx, req, part, allowed)
 		case matches:
 			waiting.Go(func() {
 				s.ask(ctx, backend, part, req)
-				s.Observer.Shadow(ctx, req, part, allowed)
+				s.observer.Shadow(ctx, req, part, allowed)
 			})
 		}
 	}
@@ -123,16 +118,17 @@ func (s *Shadows) concerns(ctx context.Context, backend *Backend, view *route.Vi
 			err = fmt.Errorf("deciding whether it is concerned panicked: %v", r)
 		}
 	}()
-	return s.Pipeline.match(ctx, backend, view)
+	return s.pipeline.match(ctx, backend, view)
 }
 
 // end says that a review is no longer with shadows.
-func (s *Shadows) end(done chan struct{}) {
+func (s *Shadows) end(review *shadowed) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.bytes -= s.asking[done]
-	delete(s.asking, done)
-	close(done)
+	s.bytes -= review.bytes
+	delete(s.asking, review)
+	review.cancel()
+	close(review.done)
 }
 
 // Wait returns when what was under way as it was called is over, or ctx is done.
@@ -140,9 +136,9 @@ func (s *Shadows) Wait(ctx context.Context) {
 	s.mu.Lock()
 	asking := slices.Collect(maps.Keys(s.asking))
 	s.mu.Unlock()
-	for _, done := range asking {
+	for _, review := range asking {
 		select {
-		case <-done:
+		case <-review.done:
 		case <-ctx.Done():
 			return
 		}
@@ -151,18 +147,19 @@ func (s *Shadows) Wait(ctx context.Context) {
 
 // Close ends what is under way and waits for it. The observer is told of nothing afterwards.
 func (s *Shadows) Close() {
-	s.init()
 	s.mu.Lock()
 	s.closed = true
+	for review := range s.asking {
+		review.cancel()
+	}
 	s.mu.Unlock()
-	close(s.closing)
 	s.running.Wait()
 }
 
 func (s *Shadows) ask(ctx context.Context, backend *Backend, part *fold.Part, req *admissionv1.AdmissionRequest) {
 	ctx, cancel := context.WithTimeout(ctx, backend.Timeout)
 	defer cancel()
-	ctx, span := s.Pipeline.Tracer.Start(ctx, "shadow "+backend.Name)
+	ctx, span := s.pipeline.Tracer.Start(ctx, "shadow "+backend.Name)
 	defer func() { endSpan(span, part, time.Now()) }()
 	defer func() {
 		if r := recover(); r != nil {

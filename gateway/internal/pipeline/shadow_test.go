@@ -44,7 +44,7 @@ func (o *told) ShadowsMissed(context.Context) { o.missed.Add(1) }
 
 // shadows returns a function that asks one slow shadow about one review.
 func shadows(t *testing.T, observer *told) (s *Shadows, ask func()) {
-	s = &Shadows{Pipeline: &Pipeline{Tracer: noop.NewTracerProvider().Tracer("")}, Observer: observer}
+	s = NewShadows(&Pipeline{Tracer: noop.NewTracerProvider().Tracer("")}, observer)
 	backends := []*Backend{{Name: "slow", Timeout: time.Minute, Matcher: newMatchers(t)[""], Mutator: slow{}}}
 	return s, func() {
 		req := &admissionv1.AdmissionRequest{Uid: "1", Object: []byte(`{}`)}
@@ -114,7 +114,7 @@ func (panicking) ReadsObject() bool { return false }
 // TestShadowsPanic: what goes wrong about a shadow is that shadow's failure; above it nobody recovers.
 func TestShadowsPanic(t *testing.T) {
 	observer := &told{}
-	s := &Shadows{Pipeline: &Pipeline{Tracer: noop.NewTracerProvider().Tracer("")}, Observer: observer}
+	s := NewShadows(&Pipeline{Tracer: noop.NewTracerProvider().Tracer("")}, observer)
 	req := &admissionv1.AdmissionRequest{Uid: "1", Object: []byte(`{}`)}
 	s.Ask(t.Context(), []*Backend{
 		{Name: "matcher", Timeout: time.Minute, Matcher: panicking{}, Mutator: slow{}},
