@@ -25,7 +25,7 @@ func TestExecute(t *testing.T) {
 		"a bad configuration":   {args: []string{"--config", "x.yaml"}, err: fmt.Errorf("loading: %w", config.Problems{{File: "x.yaml", Line: 3, Message: "no"}}), code: ExitUsage, out: "x.yaml:3: no"},
 		"an unusable one":       {args: []string{"--config", "x.yaml"}, err: fmt.Errorf("starting: %w", config.ErrUnusable), code: ExitUsage},
 		"a missing file":        {args: []string{"--config", "x.yaml"}, err: fs.ErrNotExist, code: ExitUsage},
-		"no configuration":      {code: ExitUsage, out: `required flag(s) "config" not set`},
+		"no configuration":      {args: []string{}, code: ExitUsage, out: `required flag(s) "config" not set`},
 		"an unknown flag":       {args: []string{"--colour"}, code: ExitUsage, out: "unknown flag: --colour"},
 		"an argument":           {args: []string{"--config", "x.yaml", "y"}, code: ExitUsage, out: "unknown command"},
 		"two clusters":          {args: []string{"--config", "x.yaml", "--kubeconfig", "a", "--objects", "b"}, code: ExitUsage, out: "none of the others can be"},
