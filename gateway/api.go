@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -81,7 +82,11 @@ func (a *api) serve(ctx context.Context, drainFor func() time.Duration, ready []
 		func(ctx context.Context) error { return a.follow(ctx, ready) },
 		func(ctx context.Context) error {
 			defer context.AfterFunc(ctx, stop)()
-			return a.server.Serve(a.listener)
+			// ErrServerStopped: ctx was done before Serve began.
+			if err := a.server.Serve(a.listener); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+				return fmt.Errorf("serving gRPC: %w", err)
+			}
+			return nil
 		},
 	}
 	if a.files != nil {

@@ -82,7 +82,7 @@ func TestOneBadOfEight(t *testing.T) {
 			for i := range 7 {
 				own := fmt.Sprintf("m%d-good", i)
 				s.mutators[own] = label(own, "yes")
-				b := mutator(own)
+				b := timeout(mutator(own), 30)
 				b.Observes = []string{"/metadata/labels/" + own}
 				backends = append(backends, b)
 				want[own] = "yes"
@@ -90,7 +90,7 @@ func TestOneBadOfEight(t *testing.T) {
 			g := start(t, "h2", backends, s)
 			post := func() (took time.Duration) {
 				begun := time.Now()
-				got := g.post(t, "/mutate", recorded(t, "005-*"))
+				got := g.post(t, "/mutate?timeout=30s", recorded(t, "005-*"))
 				took = time.Since(begun)
 				if got.code != http.StatusOK || !got.review.Response.Allowed {
 					t.Errorf("answered %d %s", got.code, got.text)
@@ -124,9 +124,9 @@ func TestOneBadOfEight(t *testing.T) {
 				first.Go(func() { post() })
 			}
 			first.Wait()
-			took := post()
-			if took > 500*time.Millisecond {
-				t.Errorf("a review still waits for it: %s", took)
+			// One call a second finds out whether it is back, and waits.
+			if took := min(post(), post(), post()); took > 800*time.Millisecond {
+				t.Errorf("all reviews still wait for it: %s", took)
 			}
 		})
 	}
@@ -157,7 +157,7 @@ func TestShadow(t *testing.T) {
 	if got = g.post(t, "/validate", recorded(t, "005-*")); got.code != http.StatusOK || !got.review.Response.Allowed {
 		t.Errorf("answered %d %s", got.code, got.text)
 	}
-	if took := time.Since(begun); took > 2*time.Second { // a shadow has five seconds
+	if took := time.Since(begun); took > 4*time.Second { // a shadow has five seconds
 		t.Errorf("the shadows cost the live ones %s", took)
 	}
 	for _, want := range []string{

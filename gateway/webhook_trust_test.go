@@ -143,8 +143,8 @@ func TestWebhookIsAskedAgain(t *testing.T) {
 		if got.code != http.StatusOK || len(got.review.Response.Warnings) != 1 || !strings.Contains(got.review.Response.Warnings[0], "it cannot be reached: dial tcp") {
 			t.Errorf("answered %d %s %+v", got.code, got.text, got.review)
 		}
-		if took := time.Since(began); took < 50*time.Millisecond || took > time.Second {
-			t.Errorf("took %s: three attempts have at least 64 ms between them, and no more than 300", took)
+		if took := time.Since(began); took < 50*time.Millisecond || took > 4*time.Second {
+			t.Errorf("took %s: three attempts have at least 64 ms between them, and not all the time there is", took)
 		}
 	})
 	t.Run("the connection is refused at first", func(t *testing.T) {

@@ -137,9 +137,13 @@ func newCall[H any](
 	return call{handler: name, uid: req.GetUid(), logger: logger}, handler, nil
 }
 
-// failed logs why a question could not be answered and returns it as a gRPC status.
+// failed logs why a question could not be answered and returns it as a gRPC status. Where nobody waits for the answer
+// any more nothing has failed: the gate asks mutators ahead of their turn, and hangs up when it was in vain.
 func (c call) failed(ctx context.Context, err error) error {
 	coded := statusOf(ctx, err)
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return coded.Err()
+	}
 	c.logger.LogAttrs(ctx, slog.LevelError, "handler failed",
 		slog.String("handler", c.handler), slog.String("uid", c.uid),
 		slog.String("code", coded.Code().String()), slog.Any("error", err))

@@ -134,7 +134,7 @@ func TestParamsNotListed(t *testing.T) {
 		if fails != (status.Code(err) == codes.FailedPrecondition) || fails && !strings.Contains(err.Error(), "v1 ConfigMap: not yet listed") {
 			t.Errorf("not listed, under %s: %v, %v", failurePolicy, verdict, err)
 		}
-		if err == nil && len(verdict.Denials) > 0 || set.Ready() == nil || time.Since(start) > 500*time.Millisecond {
+		if err == nil && len(verdict.Denials) > 0 || set.Ready() == nil || time.Since(start) > 900*time.Millisecond {
 			t.Errorf("not listed, under %s: %v, after %v", failurePolicy, verdict, time.Since(start))
 		}
 	}

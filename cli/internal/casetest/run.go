@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/gatefold/gatefold/cli/internal/notes"
@@ -193,12 +192,7 @@ func (r *runner) runGroup(ctx context.Context, group []*try, dir string) error {
 		return nil
 	}
 	tel := telemetry.Discard()
-	var mu sync.Mutex // several services speak
-	tel.Logger = notes.Logger(func(text string) {
-		mu.Lock()
-		defer mu.Unlock()
-		r.note(from.text(text))
-	})
+	tel.Logger = notes.Logger(func(text string) { r.note(from.text(text)) })
 	var decisions review.Decisions
 	offline := stack.Offline{Config: cfg, Cluster: cluster, Telemetry: tel, OnDecision: decisions.Record}
 	err = offline.Run(ctx, func(ctx context.Context, gate *gateway.Gate) error {

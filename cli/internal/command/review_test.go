@@ -81,7 +81,7 @@ func TestReview(t *testing.T) {
 		"broken-config":   {args: []string{"-f", "testdata/pod.yaml", "--config", "testdata/broken-config.yaml"}},
 		"bad-expression":  {args: []string{"-f", "testdata/pod.yaml", "--config", "testdata/bad-expression.yaml"}},
 		"bad-manifest":    {stdin: "apiVersion: v1\nkind: Pod\n", args: []string{"--config", configFile, "-f", "-", "-f", "testdata/nowhere.yaml"}},
-		"bad-api-version": {stdin: "apiVersion: a/b/c\nkind: Pod\nmetadata: {name: a}\n", args: []string{"--config", configFile, "-f", "-"}},
+		"bad-api-version": {stdin: "apiVersion: a/b/c\nkind: Pod\nmetadata: {name: a}\n", args: []string{"--config", "testdata/away.yaml", "-f", "-"}},
 		"bad-object":      {stdin: "apiVersion: v1\nkind: Namespace\nmetadata: {name: a, labels: [x]}\n", args: []string{"--config", configFile, "-f", "-"}},
 		"bad-flag":        {args: []string{"--colour", "always"}},
 		"bad-flag-value":  {args: []string{"--color", "red", "-f", "x"}},

@@ -4,24 +4,31 @@ package notes
 import (
 	"context"
 	"log/slog"
+	"sync"
 )
 
 // field is the log field in which the services say what is odd about policies that are in force all the same.
 const field = "note"
 
-// Logger returns a logger that passes every note on to hear, and nothing else. hear must be safe for concurrent use.
-func Logger(hear func(note string)) *slog.Logger { return slog.New(handler(hear)) }
+// Logger returns a logger that passes every note on to hear, one after the other, and nothing else. Several services
+// may share it.
+func Logger(hear func(note string)) *slog.Logger { return slog.New(&handler{hear: hear}) }
 
-type handler func(note string)
+type handler struct {
+	mu   sync.Mutex
+	hear func(note string)
+}
 
 // Enabled implements slog.Handler.
-func (handler) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelWarn }
+func (*handler) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelWarn }
 
 // Handle implements slog.Handler.
-func (h handler) Handle(_ context.Context, r slog.Record) error {
+func (h *handler) Handle(_ context.Context, r slog.Record) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	r.Attrs(func(a slog.Attr) bool {
 		if a.Key == field {
-			h(a.Value.String())
+			h.hear(a.Value.String())
 		}
 		return true
 	})
@@ -29,7 +36,7 @@ func (h handler) Handle(_ context.Context, r slog.Record) error {
 }
 
 // WithAttrs implements slog.Handler. What loggers carry is about who speaks.
-func (h handler) WithAttrs([]slog.Attr) slog.Handler { return h }
+func (h *handler) WithAttrs([]slog.Attr) slog.Handler { return h }
 
 // WithGroup implements slog.Handler.
-func (h handler) WithGroup(string) slog.Handler { return h }
+func (h *handler) WithGroup(string) slog.Handler { return h }

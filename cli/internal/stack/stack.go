@@ -2,6 +2,7 @@ package stack
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -92,7 +93,8 @@ func (s *Services) runAbsent(ctx context.Context) error {
 	// The gate's client side watches health, and gRPC complains of servers that do not have it.
 	grpc_health_v1.RegisterHealthServer(server, health.NewServer())
 	defer context.AfterFunc(ctx, server.Stop)()
-	if err := server.Serve(s.absent); err != nil {
+	// ErrServerStopped: ctx was done before Serve began.
+	if err := server.Serve(s.absent); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
 		return fmt.Errorf("serving for absent backends: %w", err)
 	}
 	return nil

@@ -16,7 +16,7 @@ import (
 	"github.com/gatefold/gatefold/mutator-svc/internal/identity"
 )
 
-func askVersion(t *testing.T, answer http.HandlerFunc) func() (string, error) {
+func askVersion(t *testing.T, patience time.Duration, answer http.HandlerFunc) func() (string, error) {
 	server := httptest.NewServer(answer)
 	t.Cleanup(server.Close)
 	client, err := discovery.NewDiscoveryClientForConfig(&rest.Config{Host: server.URL})
@@ -24,7 +24,7 @@ func askVersion(t *testing.T, answer http.HandlerFunc) func() (string, error) {
 		t.Fatal(err)
 	}
 	return func() (string, error) {
-		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
 		info, err := identity.AskVersion(client)(ctx)
 		if err != nil {
@@ -35,7 +35,7 @@ func askVersion(t *testing.T, answer http.HandlerFunc) func() (string, error) {
 }
 
 func TestAskVersion(t *testing.T) {
-	got, err := askVersion(t, func(w http.ResponseWriter, r *http.Request) {
+	got, err := askVersion(t, time.Minute, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/version" {
 			fmt.Fprint(w, `{"gitVersion":"v1.31.9"}`)
 		}
@@ -46,7 +46,7 @@ func TestAskVersion(t *testing.T) {
 }
 
 func TestAskVersionEndsWithItsCaller(t *testing.T) {
-	_, err := askVersion(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })()
+	_, err := askVersion(t, 200*time.Millisecond, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })()
 	if status.Code(err) != codes.FailedPrecondition {
 		t.Errorf("error %v, want FailedPrecondition", err)
 	}
