@@ -107,6 +107,9 @@ func find(paths []string) ([]string, error) {
 
 // readFile reads a test file.
 func readFile(path string) ([]*document, config.Problems) {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() { // who reads a pipe waits for somebody to write
+		return nil, config.Problems{{File: path, Line: 1, Message: "not a regular file; take it out of the folder"}}
+	}
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, config.Problems{{File: path, Line: 1, Message: errors.Unwrap(err).Error()}}
