@@ -105,7 +105,7 @@ func (e *evaluation) round(ctx context.Context) (*admissionv1.Denial, error) {
 	for _, h := range e.hooks {
 		about, err := e.matcher.Definition(h.Hook)
 		if err != nil {
-			if err := e.configurationError(&failed, h, nil, err); err != nil {
+			if err := failed.configurationError(h, nil, err); err != nil {
 				return nil, err
 			}
 			continue
@@ -116,7 +116,7 @@ func (e *evaluation) round(ctx context.Context) (*admissionv1.Denial, error) {
 		for i, binding := range h.TypedBindings {
 			found, err := e.matcher.Params(h.Hook, i, about)
 			if err != nil {
-				if err := e.configurationError(&failed, h, binding, err); err != nil {
+				if err := failed.configurationError(h, binding, err); err != nil {
 					return nil, err
 				}
 				continue
@@ -175,7 +175,7 @@ func (e *evaluation) dispatch(ctx context.Context, invocations []invocation, fai
 			if refusal := statusOf(err); refusal != nil {
 				return refusal, nil
 			}
-			if err := e.invocationError(failed, in, err); err != nil {
+			if err := failed.invocationError(in, err); err != nil {
 				return nil, err
 			}
 		}
@@ -259,7 +259,7 @@ func (e *evaluation) conditions(ctx context.Context, in invocation, v *version, 
 		return false, err
 	}
 	if err := e.authorizer.TakeError(); err != nil {
-		return false, e.invocationError(failed, in, match.NotKnown(err))
+		return false, failed.invocationError(in, match.NotKnown(err))
 	}
 	if result.Error != nil { // then it does not match
 		failed.add(in.hook, in.binding, result.Error, metav1.StatusReasonInvalid)

@@ -280,3 +280,42 @@ func TestSubresources(t *testing.T) {
 		})
 	}
 }
+
+// What one policy cannot be told says nothing about another: that one's expression fails on the object, and denies it.
+func TestUnanswerableIsOnesOwn(t *testing.T) {
+	failing := labelledFile("a-fails", "", "object.metadata.annotations['none']")
+	passedOver := labelledFile("b-ignores", "failurePolicy: Ignore\n  "+
+		"matchConstraints: {namespaceSelector: {matchLabels: {env: prod}}, resourceRules: [{operations: ['*'], apiGroups: [''], apiVersions: [v1], resources: [pods]}]}", "'x'")
+	for name, files := range map[string][]policy.File{"alone": {failing}, "beside": {failing, passedOver}} {
+		t.Run(name, func(t *testing.T) {
+			set, err := Parse(files)
+			if err != nil {
+				t.Fatal(err)
+			}
+			mutation, err := set.Mutate(t.Context(), podRequest(t), Known{})
+			if err != nil || mutation.Denial == nil {
+				t.Errorf("%+v, %v; want a denial", mutation, err)
+			}
+		})
+	}
+}
+
+func labelledFile(name, spec, value string) policy.File {
+	if !strings.Contains(spec, "matchConstraints") {
+		spec += pods
+	}
+	return policy.File{Name: name + ".yaml", Data: []byte(`
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingAdmissionPolicy
+metadata: {name: ` + name + `}
+spec:
+  reinvocationPolicy: Never
+  mutations: [{patchType: ApplyConfiguration, applyConfiguration: {expression: "Object{metadata: Object.metadata{labels: {'l': ` + value + `}}}"}}]
+  ` + spec + `
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingAdmissionPolicyBinding
+metadata: {name: ` + name + `}
+spec: {policyName: ` + name + `}
+`)}
+}
