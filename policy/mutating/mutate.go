@@ -22,19 +22,14 @@ import (
 	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
 )
 
-// Known is what is known of the cluster beside the files. The zero value knows nothing.
-type Known struct {
-	// Namespaces has the namespaces of requests that come without theirs, and what else of a namespace an
-	// expression reads than its name, labels and annotations. Nil: they are not known.
-	Namespaces policy.Namespaces
-}
-
 // Mutate evaluates every policy that matches the request, and those with reinvocationPolicy IfNeeded a second
-// time if the object was changed. An error has a gRPC status: the request cannot be read, the time is up, or
-// something that a policy asks for did not come with the request and is not known. What a policy makes of its own result is the
-// policy's matter: a Set is idempotent only if its policies are.
-func (s *Set) Mutate(ctx context.Context, r *sdk.Request, known Known) (*sdk.Mutation, error) {
-	q := match.NewRequest(r, known.Namespaces)
+// time if the object was changed. A request that does not carry its namespace has it looked up in known, which may be
+// nil; so is what else of a namespace an expression reads than its name, labels and annotations. An error has a gRPC
+// status: the request cannot be read, the time is up, or something that a policy asks for did not come with the
+// request and is not known. What a policy makes of its own result is the policy's matter: a Set is idempotent only
+// if its policies are.
+func (s *Set) Mutate(ctx context.Context, r *sdk.Request, known policy.Namespaces) (*sdk.Mutation, error) {
+	q := match.NewRequest(r, known)
 	// A deletion has no object that could be changed.
 	handled := []admission.Operation{admission.Create, admission.Update, admission.Connect}
 	if !slices.Contains(handled, q.GetOperation()) || match.Exempt(q.GetResource().GroupResource()) {

@@ -66,11 +66,11 @@ variables: [{name: v, expression: "'x'"}]`,
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			mutation, err := labelled(t, c.spec).Mutate(t.Context(), podRequest(t), Known{})
+			mutation, err := labelled(t, c.spec).Mutate(t.Context(), podRequest(t), nil)
 			if status.Code(err) != codes.FailedPrecondition || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("under Fail: %v, %v", mutation, err)
 			}
-			mutation, err = labelled(t, c.spec+"\nfailurePolicy: Ignore").Mutate(t.Context(), podRequest(t), Known{})
+			mutation, err = labelled(t, c.spec+"\nfailurePolicy: Ignore").Mutate(t.Context(), podRequest(t), nil)
 			if err != nil || mutation.Object != nil || mutation.Denial != nil {
 				t.Errorf("under Ignore: %v, %v", mutation, err)
 			}
@@ -86,7 +86,7 @@ func TestTimeIsUp(t *testing.T) {
 		`variables: [{name: v, expression: "string(object.spec.containers.all(c, c.name != ''))"}]`,
 		"matchConditions: [{name: c, expression: \"object.spec.containers.all(c, c.name != '')\"}]\n" + `variables: [{name: v, expression: "''"}]`,
 	} {
-		if _, err := labelled(t, pods+"\n"+spec).Mutate(ctx, podRequest(t), Known{}); status.Code(err) != codes.Canceled {
+		if _, err := labelled(t, pods+"\n"+spec).Mutate(ctx, podRequest(t), nil); status.Code(err) != codes.Canceled {
 			t.Errorf("%s: got %v", spec, err)
 		}
 	}
@@ -98,11 +98,11 @@ func TestCost(t *testing.T) {
 	r.Object = fmt.Appendf(nil, `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","annotations":{"a":%q}}}`, strings.Repeat("a", 100_000))
 	spec := pods + "\n" + `variables: [{name: v, expression: "string([1,2,3,4,5,6,7,8,9].all(x, [1,2,3,4,5,6,7,8,9].all(y, [1,2,3,4,5,6,7,8,9].all(z, object.metadata.annotations.a.contains('aaaa' + string(x))))))"}]`
 	spec = strings.ReplaceAll(spec, "contains('aaaa' + string(x))", "matches('a+' + string(x) + '?')")
-	mutation, err := labelled(t, spec).Mutate(t.Context(), r, Known{})
+	mutation, err := labelled(t, spec).Mutate(t.Context(), r, nil)
 	if err != nil || mutation.Denial == nil || !strings.Contains(mutation.Denial.GetMessage(), "cost limit exceeded") {
 		t.Errorf("under Fail: %v, %v", mutation, err)
 	}
-	mutation, err = labelled(t, spec+"\nfailurePolicy: Ignore").Mutate(t.Context(), r, Known{})
+	mutation, err = labelled(t, spec+"\nfailurePolicy: Ignore").Mutate(t.Context(), r, nil)
 	if err != nil || mutation.Denial != nil || mutation.Object != nil {
 		t.Errorf("under Ignore: %v, %v", mutation, err)
 	}
@@ -121,7 +121,7 @@ func TestBadRequest(t *testing.T) {
 			default:
 				r.Options = []byte(strings.Replace(raw, `{"metadata": {"name": 5}}`, `{"dryRun": 5}`, 1))
 			}
-			if _, err := set.Mutate(t.Context(), r, Known{}); status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), "decoding "+field) {
+			if _, err := set.Mutate(t.Context(), r, nil); status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), "decoding "+field) {
 				t.Errorf("%s %s: %v", field, raw, err)
 			}
 		}
@@ -136,7 +136,7 @@ func TestBadRequest(t *testing.T) {
 	} {
 		r := podRequest(t)
 		edit(r.AdmissionRequest)
-		if mutation, err := set.Mutate(t.Context(), r, Known{}); err != nil || mutation.Object != nil {
+		if mutation, err := set.Mutate(t.Context(), r, nil); err != nil || mutation.Object != nil {
 			t.Errorf("%s: %v, %v", name, mutation, err)
 		}
 	}
@@ -292,7 +292,7 @@ func TestUnanswerableIsOnesOwn(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			mutation, err := set.Mutate(t.Context(), podRequest(t), Known{})
+			mutation, err := set.Mutate(t.Context(), podRequest(t), nil)
 			if err != nil || mutation.Denial == nil {
 				t.Errorf("%+v, %v; want a denial", mutation, err)
 			}
