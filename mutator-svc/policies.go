@@ -47,7 +47,7 @@ func (p *policies) load(cfg PolicyConfig) (*mutating.Set, error) {
 // Mutate implements sdk.Mutator. The self-test of a service with policies is a deletion, which they have nothing to
 // do with: what one policy lacks right now keeps no service out of it.
 func (p *policies) Mutate(ctx context.Context, r *sdk.Request) (*sdk.Mutation, error) {
-	known := mutating.Known{Namespaces: policy.NamespacesOf(ctx, p.cluster)}
+	known := policy.NamespacesOf(ctx, p.cluster)
 	return policy.Ask(&p.inForce, func(set *mutating.Set) (*sdk.Mutation, error) {
 		return set.Mutate(ctx, r, known)
 	})

@@ -22,7 +22,7 @@ type File struct {
 
 // ReadFiles reads the files at paths. Of a folder it takes the *.yaml, *.yml and *.json directly in it, in
 // the order of their names, as kube-apiserver does with a manifest folder; except *_test.*, which are
-// cases of gatefold test.
+// cases of gatefold test. The error joins all reasons why something could not be read.
 func ReadFiles(paths []string) ([]File, error) {
 	var files []File
 	var errs []error
@@ -30,7 +30,6 @@ func ReadFiles(paths []string) ([]File, error) {
 		names, err := filesOf(path)
 		if err != nil {
 			errs = append(errs, err)
-			continue
 		}
 		for _, name := range names {
 			data, err := os.ReadFile(name)
@@ -44,6 +43,7 @@ func ReadFiles(paths []string) ([]File, error) {
 	return files, errors.Join(errs...)
 }
 
+// filesOf returns the file at path, or those of a folder, and beside them what is wrong with others.
 func filesOf(path string) ([]string, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -57,12 +57,27 @@ func filesOf(path string) ([]string, error) {
 		return nil, fmt.Errorf("reading policies: %w", err)
 	}
 	var names []string
+	var errs []error
 	for _, e := range entries {
-		extension := filepath.Ext(e.Name())
-		isTest := strings.HasSuffix(strings.TrimSuffix(e.Name(), extension), "_test")
-		if !e.IsDir() && !isTest && slices.Contains([]string{".yaml", ".yml", ".json"}, extension) {
-			names = append(names, filepath.Join(path, e.Name()))
+		if e.IsDir() || !isManifest(e.Name()) {
+			continue
+		}
+		name := filepath.Join(path, e.Name())
+		switch info, err := os.Stat(name); { // kubelet mounts links
+		case err != nil:
+			errs = append(errs, fmt.Errorf("reading policies: %w", err))
+		case !info.Mode().IsRegular(): // who reads a pipe waits for somebody to write
+			errs = append(errs, fmt.Errorf("reading policies: %s is not a regular file; take it out of the folder", name))
+		default:
+			names = append(names, name)
 		}
 	}
-	return names, nil
+	return names, errors.Join(errs...)
+}
+
+// isManifest tells by its name whether a file of a folder is read.
+func isManifest(name string) bool {
+	extension := filepath.Ext(name)
+	isTest := strings.HasSuffix(strings.TrimSuffix(name, extension), "_test")
+	return !isTest && slices.Contains([]string{".yaml", ".yml", ".json"}, extension)
 }

@@ -61,7 +61,7 @@ func benchmark(b *testing.B, mutation string) {
 	set, r := bound(b, mutation), podRequest(b)
 	b.ReportAllocs()
 	for b.Loop() {
-		if m, err := set.Mutate(b.Context(), r, Known{}); err != nil || m.Object == nil {
+		if m, err := set.Mutate(b.Context(), r, nil); err != nil || m.Object == nil {
 			b.Fatal(m, err)
 		}
 	}
@@ -96,7 +96,7 @@ func BenchmarkDecide(b *testing.B) {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if m, err := set.Mutate(b.Context(), r, Known{}); err != nil || m.Object == nil {
+				if m, err := set.Mutate(b.Context(), r, nil); err != nil || m.Object == nil {
 					b.Fatal(m, err)
 				}
 			}
@@ -113,7 +113,7 @@ func BenchmarkOtherPolicies(b *testing.B) {
 	r := podRequest(b)
 	b.ReportAllocs()
 	for b.Loop() {
-		if m, err := set.Mutate(b.Context(), r, Known{}); err != nil || m.Object != nil {
+		if m, err := set.Mutate(b.Context(), r, nil); err != nil || m.Object != nil {
 			b.Fatal(m, err)
 		}
 	}

@@ -87,7 +87,7 @@ func loadIn(t *testing.T, c *cluster.Cluster, text string) *Set {
 
 // annotation evaluates the policy on a pod in team-a, and returns what is said: the annotation, the denial's message,
 // or "error: " and the error's.
-func annotation(t *testing.T, set *Set, known Known) string {
+func annotation(t *testing.T, set *Set, known policy.Namespaces) string {
 	t.Helper()
 	r := podRequest(t)
 	r.Namespace = "team-a"
@@ -131,7 +131,7 @@ func TestParamsFromCluster(t *testing.T) {
 			t.Run(kind+" "+name, func(t *testing.T) {
 				set := loadIn(t, c, policyOptions{ref: tc.ref, expression: "params.data.text"}.text()+tc.files)
 				policytest.Eventually(t, func() bool { return set.Ready() == nil })
-				if got := annotation(t, set, Known{}); got != tc.want {
+				if got := annotation(t, set, nil); got != tc.want {
 					t.Errorf("want %q, got %q", tc.want, got)
 				}
 			})
@@ -143,7 +143,7 @@ func TestParamsFromCluster(t *testing.T) {
 func TestParamsNotListed(t *testing.T) {
 	for failurePolicy, want := range map[string]string{"Fail": "v1 ConfigMap: not yet listed", "Ignore": ""} {
 		set := loadIn(t, policytest.UnlistedCluster(t), policyOptions{failurePolicy: failurePolicy, ref: "name: limits", expression: "params.data.text"}.text())
-		got := annotation(t, set, Known{})
+		got := annotation(t, set, nil)
 		if !strings.Contains(got, want) || strings.HasPrefix(got, "error: ") != (want != "") || set.Ready() == nil {
 			t.Errorf("under %s: want %q, got %q", failurePolicy, want, got)
 		}
@@ -176,7 +176,7 @@ func TestAuthorizer(t *testing.T) {
 				return c.decision, "", c.err
 			})}
 			set := parse(t, Loader{Cluster: known}, c.options.text())
-			if got := annotation(t, set, Known{}); got != c.want {
+			if got := annotation(t, set, nil); got != c.want {
 				t.Errorf("want %q, got %q", c.want, got)
 			}
 			if asked != 1 {
@@ -206,7 +206,7 @@ func TestAuthorizerByObjects(t *testing.T) {
 		r := podRequest(t)
 		r.UserInfo.Groups = nil // an administrator's
 		r.Namespace = "team-a"
-		mutation, err := loadIn(t, c, policyOptions{expression: mayUse}.text()).Mutate(t.Context(), r, Known{})
+		mutation, err := loadIn(t, c, policyOptions{expression: mayUse}.text()).Mutate(t.Context(), r, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -229,9 +229,9 @@ func (n *oneNamespace) Get(name string) (*corev1.Namespace, error) {
 func TestWholeNamespace(t *testing.T) {
 	text := policyOptions{expression: "namespaceObject.status.phase"}.text()
 	teamA := &oneNamespace{ObjectMeta: metav1.ObjectMeta{Name: "team-a"}, Status: corev1.NamespaceStatus{Phase: "Active"}}
-	for want, known := range map[string]Known{
-		"Active": {Namespaces: teamA},
-		"error: MutatingAdmissionPolicy 'p' cannot be evaluated: an expression reads namespaceObject.status.phase, which does not come with a request; start the service with a cluster, so that it knows whole namespaces": {},
+	for want, known := range map[string]policy.Namespaces{
+		"Active": teamA,
+		"error: MutatingAdmissionPolicy 'p' cannot be evaluated: an expression reads namespaceObject.status.phase, which does not come with a request; start the service with a cluster, so that it knows whole namespaces": nil,
 	} {
 		r := podRequest(t)
 		r.Namespace, r.NamespaceObject = "team-a", &admissionv1.Namespace{Name: "team-a"}
@@ -373,7 +373,7 @@ func TestSlowSchemas(t *testing.T) {
 	set := parse(t, Loader{Schemas: converters(func() managedfields.TypeConverter { <-release; return nil })}, strings.ReplaceAll(partPolicy, "FAILUREPOLICY", "Fail"))
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	if _, err := set.Mutate(ctx, widgetRequest(t), Known{}); status.Code(err) != codes.DeadlineExceeded {
+	if _, err := set.Mutate(ctx, widgetRequest(t), nil); status.Code(err) != codes.DeadlineExceeded {
 		t.Errorf("got %v", err)
 	}
 }

@@ -54,7 +54,7 @@ func TestDefaultsAreNoChanges(t *testing.T) {
 		t.Fatal(err)
 	}
 	client := sdktest.StartMutator(t, sdk.MutatorFunc(func(ctx context.Context, r *sdk.Request) (*sdk.Mutation, error) {
-		return set.Mutate(ctx, r, Known{})
+		return set.Mutate(ctx, r, nil)
 	}))
 	for _, spec := range []string{`{}`, `{"mode":null}`, `{"mode":"slow"}`, `null`} {
 		r := proto.CloneOf(podRequest(t).AdmissionRequest)
@@ -106,7 +106,7 @@ spec: {policyName: b-adds}
 	r.Resource = &admissionv1.GroupVersionResource{Version: "v1", Resource: "services"}
 	r.RequestKind, r.RequestResource = r.GetKind(), r.GetResource()
 	r.Object = []byte(`{"apiVersion":"v1","kind":"Service","metadata":{"name":"s"},"spec":{"ports":[{"name":"a","port":80,"protocol":"TCP","targetPort":80}]}}`)
-	mutation, err := set.Mutate(t.Context(), r, Known{})
+	mutation, err := set.Mutate(t.Context(), r, nil)
 	if err != nil || mutation.Denial != nil {
 		t.Fatal(err, mutation.Denial)
 	}
@@ -145,7 +145,7 @@ spec: {policyName: NAME}
 		t.Fatal(err)
 	}
 	client := sdktest.StartMutator(t, sdk.MutatorFunc(func(ctx context.Context, r *sdk.Request) (*sdk.Mutation, error) {
-		return set.Mutate(ctx, r, Known{})
+		return set.Mutate(ctx, r, nil)
 	}))
 	pod := &corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "i"}}}}
 	pod.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Pod"))

@@ -12,6 +12,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/admission/plugin/policy/generic"
 
+	"github.com/gatefold/gatefold/policy/internal/match"
+
 	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
 )
 
@@ -21,7 +23,7 @@ type failures []generic.PolicyError
 // add adds an error, unless the policy ignores its errors. The binding is nil when the policy as a whole is at
 // fault.
 func (f *failures) add(h *hook, binding *v1.MutatingAdmissionPolicyBinding, err error, reason metav1.StatusReason) {
-	if *h.Typed.Spec.FailurePolicy == v1.Ignore {
+	if ignoresErrors(h) {
 		return
 	}
 	failure := generic.PolicyError{Policy: h.Policy, Message: err, Reason: reason}
@@ -67,33 +69,34 @@ func denialOf(err *apierrors.StatusError) *admissionv1.Denial {
 	return d
 }
 
-// configurationError applies the failurePolicy to an error in finding out whether a policy matches.
-func (e *evaluation) configurationError(failed *failures, h *hook, binding *v1.MutatingAdmissionPolicyBinding, err error) error {
-	if unanswered := e.unanswered(h, err); unanswered != nil || e.ignored(h) {
+// configurationError applies the failurePolicy to an error in finding out whether a policy matches. The error that is
+// returned is this program's own.
+func (f *failures) configurationError(h *hook, binding *v1.MutatingAdmissionPolicyBinding, err error) error {
+	if unanswered := unanswered(h, err); unanswered != nil {
 		return unanswered
 	}
 	what := "policy"
 	if binding != nil {
 		what = "binding"
 	}
-	failed.add(h, binding, fmt.Errorf("failed to configure %s: %w", what, err), "")
+	f.add(h, binding, fmt.Errorf("failed to configure %s: %w", what, err), "")
 	return nil
 }
 
 // invocationError applies it to an error of the evaluation itself.
-func (e *evaluation) invocationError(failed *failures, in invocation, err error) error {
-	if unanswered := e.unanswered(in.hook, err); unanswered != nil {
+func (f *failures) invocationError(in invocation, err error) error {
+	if unanswered := unanswered(in.hook, err); unanswered != nil {
 		return unanswered
 	}
-	failed.add(in.hook, in.binding, err, metav1.StatusReasonInvalid)
+	f.add(in.hook, in.binding, err, metav1.StatusReasonInvalid)
 	return nil
 }
 
-func (e *evaluation) ignored(h *hook) bool { return *h.Typed.Spec.FailurePolicy == v1.Ignore }
+func ignoresErrors(h *hook) bool { return *h.Typed.Spec.FailurePolicy == v1.Ignore }
 
 // unanswered is an error where the trouble is this program's own, and the policy does not ignore errors.
-func (e *evaluation) unanswered(h *hook, err error) error {
-	if !e.matcher.Unanswerable(err) || e.ignored(h) {
+func unanswered(h *hook, err error) error {
+	if !match.Unanswerable(err) || ignoresErrors(h) {
 		return nil
 	}
 	return status.Errorf(codes.FailedPrecondition, "%s '%s' cannot be evaluated: %v", policyKind, h.Typed.Name, err)

@@ -78,7 +78,7 @@ spec: {policyName: ` + name + `}
 		f.Fatal(err)
 	}
 	client := sdktest.StartMutator(f, sdk.MutatorFunc(func(ctx context.Context, r *sdk.Request) (*sdk.Mutation, error) {
-		return set.Mutate(ctx, r, Known{})
+		return set.Mutate(ctx, r, nil)
 	}))
 	pod := podRequest(f)
 	f.Add(pod.GetObject(), true)

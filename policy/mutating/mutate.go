@@ -22,19 +22,14 @@ import (
 	admissionv1 "github.com/gatefold/gatefold/proto/gen/gatefold/admission/v1"
 )
 
-// Known is what is known of the cluster beside the files. The zero value knows nothing.
-type Known struct {
-	// Namespaces has the namespaces of requests that come without theirs, and what else of a namespace an
-	// expression reads than its name, labels and annotations. Nil: they are not known.
-	Namespaces policy.Namespaces
-}
-
 // Mutate evaluates every policy that matches the request, and those with reinvocationPolicy IfNeeded a second
-// time if the object was changed. An error has a gRPC status: the request cannot be read, the time is up, or
-// something that a policy asks for did not come with the request and is not known. What a policy makes of its own result is the
-// policy's matter: a Set is idempotent only if its policies are.
-func (s *Set) Mutate(ctx context.Context, r *sdk.Request, known Known) (*sdk.Mutation, error) {
-	q := match.NewRequest(r, known.Namespaces)
+// time if the object was changed. A request that does not carry its namespace has it looked up in known, which may be
+// nil; so is what else of a namespace an expression reads than its name, labels and annotations. An error has a gRPC
+// status: the request cannot be read, the time is up, or something that a policy asks for did not come with the
+// request and is not known. What a policy makes of its own result is the policy's matter: a Set is idempotent only
+// if its policies are.
+func (s *Set) Mutate(ctx context.Context, r *sdk.Request, known policy.Namespaces) (*sdk.Mutation, error) {
+	q := match.NewRequest(r, known)
 	// A deletion has no object that could be changed.
 	handled := []admission.Operation{admission.Create, admission.Update, admission.Connect}
 	if !slices.Contains(handled, q.GetOperation()) || match.Exempt(q.GetResource().GroupResource()) {
@@ -105,7 +100,7 @@ func (e *evaluation) round(ctx context.Context) (*admissionv1.Denial, error) {
 	for _, h := range e.hooks {
 		about, err := e.matcher.Definition(h.Hook)
 		if err != nil {
-			if err := e.configurationError(&failed, h, nil, err); err != nil {
+			if err := failed.configurationError(h, nil, err); err != nil {
 				return nil, err
 			}
 			continue
@@ -116,7 +111,7 @@ func (e *evaluation) round(ctx context.Context) (*admissionv1.Denial, error) {
 		for i, binding := range h.TypedBindings {
 			found, err := e.matcher.Params(h.Hook, i, about)
 			if err != nil {
-				if err := e.configurationError(&failed, h, binding, err); err != nil {
+				if err := failed.configurationError(h, binding, err); err != nil {
 					return nil, err
 				}
 				continue
@@ -175,7 +170,7 @@ func (e *evaluation) dispatch(ctx context.Context, invocations []invocation, fai
 			if refusal := statusOf(err); refusal != nil {
 				return refusal, nil
 			}
-			if err := e.invocationError(failed, in, err); err != nil {
+			if err := failed.invocationError(in, err); err != nil {
 				return nil, err
 			}
 		}
@@ -259,7 +254,7 @@ func (e *evaluation) conditions(ctx context.Context, in invocation, v *version, 
 		return false, err
 	}
 	if err := e.authorizer.TakeError(); err != nil {
-		return false, e.invocationError(failed, in, match.NotKnown(err))
+		return false, failed.invocationError(in, match.NotKnown(err))
 	}
 	if result.Error != nil { // then it does not match
 		failed.add(in.hook, in.binding, result.Error, metav1.StatusReasonInvalid)

@@ -66,11 +66,11 @@ variables: [{name: v, expression: "'x'"}]`,
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			mutation, err := labelled(t, c.spec).Mutate(t.Context(), podRequest(t), Known{})
+			mutation, err := labelled(t, c.spec).Mutate(t.Context(), podRequest(t), nil)
 			if status.Code(err) != codes.FailedPrecondition || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("under Fail: %v, %v", mutation, err)
 			}
-			mutation, err = labelled(t, c.spec+"\nfailurePolicy: Ignore").Mutate(t.Context(), podRequest(t), Known{})
+			mutation, err = labelled(t, c.spec+"\nfailurePolicy: Ignore").Mutate(t.Context(), podRequest(t), nil)
 			if err != nil || mutation.Object != nil || mutation.Denial != nil {
 				t.Errorf("under Ignore: %v, %v", mutation, err)
 			}
@@ -86,7 +86,7 @@ func TestTimeIsUp(t *testing.T) {
 		`variables: [{name: v, expression: "string(object.spec.containers.all(c, c.name != ''))"}]`,
 		"matchConditions: [{name: c, expression: \"object.spec.containers.all(c, c.name != '')\"}]\n" + `variables: [{name: v, expression: "''"}]`,
 	} {
-		if _, err := labelled(t, pods+"\n"+spec).Mutate(ctx, podRequest(t), Known{}); status.Code(err) != codes.Canceled {
+		if _, err := labelled(t, pods+"\n"+spec).Mutate(ctx, podRequest(t), nil); status.Code(err) != codes.Canceled {
 			t.Errorf("%s: got %v", spec, err)
 		}
 	}
@@ -98,11 +98,11 @@ func TestCost(t *testing.T) {
 	r.Object = fmt.Appendf(nil, `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","annotations":{"a":%q}}}`, strings.Repeat("a", 100_000))
 	spec := pods + "\n" + `variables: [{name: v, expression: "string([1,2,3,4,5,6,7,8,9].all(x, [1,2,3,4,5,6,7,8,9].all(y, [1,2,3,4,5,6,7,8,9].all(z, object.metadata.annotations.a.contains('aaaa' + string(x))))))"}]`
 	spec = strings.ReplaceAll(spec, "contains('aaaa' + string(x))", "matches('a+' + string(x) + '?')")
-	mutation, err := labelled(t, spec).Mutate(t.Context(), r, Known{})
+	mutation, err := labelled(t, spec).Mutate(t.Context(), r, nil)
 	if err != nil || mutation.Denial == nil || !strings.Contains(mutation.Denial.GetMessage(), "cost limit exceeded") {
 		t.Errorf("under Fail: %v, %v", mutation, err)
 	}
-	mutation, err = labelled(t, spec+"\nfailurePolicy: Ignore").Mutate(t.Context(), r, Known{})
+	mutation, err = labelled(t, spec+"\nfailurePolicy: Ignore").Mutate(t.Context(), r, nil)
 	if err != nil || mutation.Denial != nil || mutation.Object != nil {
 		t.Errorf("under Ignore: %v, %v", mutation, err)
 	}
@@ -121,7 +121,7 @@ func TestBadRequest(t *testing.T) {
 			default:
 				r.Options = []byte(strings.Replace(raw, `{"metadata": {"name": 5}}`, `{"dryRun": 5}`, 1))
 			}
-			if _, err := set.Mutate(t.Context(), r, Known{}); status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), "decoding "+field) {
+			if _, err := set.Mutate(t.Context(), r, nil); status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), "decoding "+field) {
 				t.Errorf("%s %s: %v", field, raw, err)
 			}
 		}
@@ -136,7 +136,7 @@ func TestBadRequest(t *testing.T) {
 	} {
 		r := podRequest(t)
 		edit(r.AdmissionRequest)
-		if mutation, err := set.Mutate(t.Context(), r, Known{}); err != nil || mutation.Object != nil {
+		if mutation, err := set.Mutate(t.Context(), r, nil); err != nil || mutation.Object != nil {
 			t.Errorf("%s: %v, %v", name, mutation, err)
 		}
 	}
@@ -279,4 +279,43 @@ func TestSubresources(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What one policy cannot be told says nothing about another: that one's expression fails on the object, and denies it.
+func TestUnanswerableIsOnesOwn(t *testing.T) {
+	failing := labelledFile("a-fails", "", "object.metadata.annotations['none']")
+	passedOver := labelledFile("b-ignores", "failurePolicy: Ignore\n  "+
+		"matchConstraints: {namespaceSelector: {matchLabels: {env: prod}}, resourceRules: [{operations: ['*'], apiGroups: [''], apiVersions: [v1], resources: [pods]}]}", "'x'")
+	for name, files := range map[string][]policy.File{"alone": {failing}, "beside": {failing, passedOver}} {
+		t.Run(name, func(t *testing.T) {
+			set, err := Parse(files)
+			if err != nil {
+				t.Fatal(err)
+			}
+			mutation, err := set.Mutate(t.Context(), podRequest(t), nil)
+			if err != nil || mutation.Denial == nil {
+				t.Errorf("%+v, %v; want a denial", mutation, err)
+			}
+		})
+	}
+}
+
+func labelledFile(name, spec, value string) policy.File {
+	if !strings.Contains(spec, "matchConstraints") {
+		spec += pods
+	}
+	return policy.File{Name: name + ".yaml", Data: []byte(`
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingAdmissionPolicy
+metadata: {name: ` + name + `}
+spec:
+  reinvocationPolicy: Never
+  mutations: [{patchType: ApplyConfiguration, applyConfiguration: {expression: "Object{metadata: Object.metadata{labels: {'l': ` + value + `}}}"}}]
+  ` + spec + `
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingAdmissionPolicyBinding
+metadata: {name: ` + name + `}
+spec: {policyName: ` + name + `}
+`)}
 }

@@ -166,7 +166,7 @@ func prune(value any) {
 func mutate(t testing.TB, set *Set, r *sdk.Request) (*admissionv1.MutateResponse, error) {
 	t.Helper()
 	client := sdktest.StartMutator(t, sdk.MutatorFunc(func(ctx context.Context, r *sdk.Request) (*sdk.Mutation, error) {
-		return set.Mutate(ctx, r, Known{})
+		return set.Mutate(ctx, r, nil)
 	}))
 	return client.Mutate(t.Context(), &admissionv1.MutateRequest{Request: r.AdmissionRequest})
 }

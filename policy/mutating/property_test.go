@@ -56,7 +56,7 @@ func TestNothingElseIsTouched(t *testing.T) {
 	for i, mutation := range mutations() {
 		set := bound(t, mutation)
 		client := sdktest.StartMutator(t, sdk.MutatorFunc(func(ctx context.Context, r *sdk.Request) (*sdk.Mutation, error) {
-			return set.Mutate(ctx, r, Known{})
+			return set.Mutate(ctx, r, nil)
 		}))
 		request := podRequest(t)
 		result := func(object any) []byte {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/sync/singleflight"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/cache"
 	"k8s.io/apimachinery/pkg/util/managedfields"
@@ -31,6 +32,7 @@ const maxUnknown = 256
 type LiveSchemas struct {
 	manager patch.TypeConverterManager
 	unknown *cache.LRUExpireCache // by kind
+	asking  singleflight.Group    // by group and version: the manager itself asks anew for each request that comes meanwhile
 }
 
 // NewLiveSchemas returns the schemas that client asks for, each when it is first needed. None is known before Run
@@ -53,9 +55,12 @@ func (s *LiveSchemas) GetTypeConverter(gvk schema.GroupVersionKind) managedfield
 	if _, ok := s.unknown.Get(gvk); ok {
 		return nil
 	}
-	converter := s.manager.GetTypeConverter(gvk)
-	if converter == nil {
+	// The answer is for the group and version as a whole, which is what has one schema. There is no error.
+	answer, _, _ := s.asking.Do(gvk.GroupVersion().String(), func() (any, error) { return s.manager.GetTypeConverter(gvk), nil })
+	converter, ok := answer.(managedfields.TypeConverter)
+	if !ok {
 		s.unknown.Add(gvk, nil, unknownTTL)
+		return nil
 	}
 	return converter
 }

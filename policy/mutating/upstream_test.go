@@ -90,7 +90,7 @@ func TestUpstreamDispatcher(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			mutation, err := set.Mutate(t.Context(), in.r, Known{})
+			mutation, err := set.Mutate(t.Context(), in.r, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

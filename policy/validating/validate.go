@@ -109,11 +109,10 @@ func (e *evaluation) results(ctx context.Context, h *hook, i int, about *match.M
 // configurationError applies the policy's failurePolicy. Under Fail upstream denies the request, and so
 // is it here; except where the trouble is this program's own, which is an error and not a denial.
 func (e *evaluation) configurationError(err error, h *hook, binding *v1.ValidatingAdmissionPolicyBinding) error {
-	own := e.matcher.Unanswerable(err)
 	if *h.Typed.Spec.FailurePolicy == v1.Ignore {
 		return nil
 	}
-	if own {
+	if match.Unanswerable(err) {
 		return status.Errorf(codes.FailedPrecondition, "%s '%s' cannot be evaluated: %v", policyKind, h.Typed.Name, err)
 	}
 	what := "policy"

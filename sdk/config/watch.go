@@ -98,7 +98,8 @@ func (w *Watcher) Run(ctx context.Context, onChange func()) error {
 	}
 }
 
-// fingerprint is a hash over the names and contents of the files; what cannot be read counts as absent.
+// fingerprint is a hash over the names and contents of the files. What cannot be read counts as absent, and so does
+// what is no regular file: who reads a pipe waits, and takes away what the program is to read.
 func fingerprint(paths []string) [sha256.Size]byte {
 	hash := sha256.New()
 	for _, path := range paths {
@@ -120,7 +121,15 @@ func fingerprint(paths []string) [sha256.Size]byte {
 
 // add ignores errors of writing: a hash has none.
 func add(hash io.Writer, file string) {
-	content, err := os.ReadFile(file)
+	var content []byte
+	info, err := os.Stat(file)
+	switch {
+	case err != nil:
+	case info.Mode().IsRegular():
+		content, err = os.ReadFile(file)
+	default:
+		err = os.ErrInvalid
+	}
 	_, _ = fmt.Fprintf(hash, "%q %t %d\n", file, err == nil, len(content))
 	_, _ = hash.Write(content)
 }

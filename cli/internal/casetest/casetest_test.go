@@ -39,6 +39,18 @@ func TestSame(t *testing.T) {
 	}
 }
 
+// An annotation is not taken for another one whose key ends like it: the case would pass for the wrong one.
+func TestAnnotation(t *testing.T) {
+	all := map[string]string{"policy.p_example.com": "1", "policy.p_team.name": "2", "changes": "3"}
+	for key, want := range map[string]string{
+		"policy.p_example.com": "1", "p/example.com": "1", "p_example.com": "1", "p/team.name": "2", "changes": "3", "com": "", "name": "", "p/team": "",
+	} {
+		if got, there := annotation(all, key); got != want || there != (want != "") {
+			t.Errorf("%s: %q, %v; want %q", key, got, there, want)
+		}
+	}
+}
+
 func TestEqual(t *testing.T) {
 	cases := map[string]struct {
 		a, b  string

@@ -132,14 +132,14 @@ func same(want, got []string) bool {
 }
 
 // annotation finds an audit annotation by its key: the gate's, or what its backend called it. The gate puts the
-// backend's name and a dot in front, and writes a slash as an underscore.
+// backend's name, in which there is no dot, and a dot in front, and writes a slash as an underscore.
 func annotation(all map[string]string, key string) (value string, there bool) {
 	if value, there = all[key]; there {
 		return value, true
 	}
-	end := "." + strings.ReplaceAll(key, "/", "_")
+	wanted := strings.ReplaceAll(key, "/", "_")
 	for _, k := range slices.Sorted(maps.Keys(all)) {
-		if strings.HasSuffix(k, end) {
+		if _, own, _ := strings.Cut(k, "."); own == wanted {
 			return all[k], true
 		}
 	}

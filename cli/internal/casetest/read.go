@@ -5,16 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"os"
 	"path/filepath"
-	"regexp"
 
 	"go.yaml.in/yaml/v3"
 
 	"github.com/gatefold/gatefold/cli/internal/manifest"
 	"github.com/gatefold/gatefold/cli/internal/tree"
 	"github.com/gatefold/gatefold/sdk/config"
+	"github.com/gatefold/gatefold/sdk/stream"
 )
 
 // document is a Test, and how it stands in its file.
@@ -107,6 +106,9 @@ func find(paths []string) ([]string, error) {
 
 // readFile reads a test file.
 func readFile(path string) ([]*document, config.Problems) {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() { // who reads a pipe waits for somebody to write
+		return nil, config.Problems{{File: path, Line: 1, Message: "not a regular file; take it out of the folder"}}
+	}
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, config.Problems{{File: path, Line: 1, Message: errors.Unwrap(err).Error()}}
@@ -114,18 +116,14 @@ func readFile(path string) ([]*document, config.Problems) {
 	return parse(path, data)
 }
 
-// separator is the line between two documents.
-var separator = regexp.MustCompile(`(?m)^---(?:[ \t\r].*)?$`)
-
 // parse reads the documents of a test file.
 func parse(file string, data []byte) ([]*document, config.Problems) {
-	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	var docs []*document
 	var problems config.Problems
 	found := false
-	for begin, end := range parts(data) {
+	for _, part := range stream.Split(data) {
 		// Empty lines in front make the parsers count from the beginning of the file.
-		padded := append(bytes.Repeat([]byte("\n"), bytes.Count(data[:begin], []byte("\n"))), data[begin:end]...)
+		padded := append(bytes.Repeat([]byte("\n"), part.Line-1), part.Text...)
 		if empty(padded) {
 			continue
 		}
@@ -140,20 +138,6 @@ func parse(file string, data []byte) ([]*document, config.Problems) {
 		return nil, config.Problems{{File: file, Line: 1, Message: "the file is empty; write a document of kind " + Kind}}
 	}
 	return docs, append(problems, repeated(docs)...)
-}
-
-// parts are the documents of a stream, as offsets; each begins with its separator.
-func parts(data []byte) iter.Seq2[int, int] {
-	return func(yield func(int, int) bool) {
-		begin := 0
-		for _, at := range separator.FindAllIndex(data, -1) {
-			if at[0] > begin && !yield(begin, at[0]) {
-				return
-			}
-			begin = at[0]
-		}
-		yield(begin, len(data))
-	}
 }
 
 // empty tells whether there is nothing between two separators.

@@ -175,20 +175,21 @@ func (e *Expect) validate(path *field.Path, operation string) field.ErrorList {
 	if denied && e.Messages != nil && len(e.Messages) == 0 {
 		errs = append(errs, field.Required(path.Child("messages"), "a denial has one at least"))
 	}
-	only := func(is bool, when string, fields map[string]bool) {
+	forbid := func(is bool, why string, fields map[string]bool) {
 		for _, name := range slices.Sorted(maps.Keys(fields)) {
-			if fields[name] && !is {
-				errs = append(errs, field.Forbidden(path.Child(name), "only "+when+" has it"))
+			if fields[name] && is {
+				errs = append(errs, field.Forbidden(path.Child(name), why))
 			}
 		}
 	}
-	only(denied, "a denial (allowed: false)", map[string]bool{"message": e.Message != "", "messages": e.Messages != nil, "code": e.Code != 0, "reason": e.Reason != ""})
-	only(allowed, "what is allowed", map[string]bool{"fields": e.Fields != nil, "object": e.Object != nil})
-	only(e.Allowed != nil, "an answer", map[string]bool{"warnings": e.Warnings != nil, "auditAnnotations": e.AuditAnnotations != nil, "patch": e.Patch != nil})
-	for name, is := range map[string]bool{"fields": e.Fields != nil, "object": e.Object != nil} {
-		if is && operation == opDelete {
-			errs = append(errs, field.Forbidden(path.Child(name), "no object comes out of a DELETE"))
-		}
-	}
+	forbid(!denied, "only a denial (allowed: false) has it", map[string]bool{
+		"message": e.Message != "", "messages": e.Messages != nil, "code": e.Code != 0, "reason": e.Reason != "",
+	})
+	object := map[string]bool{"fields": e.Fields != nil, "object": e.Object != nil}
+	forbid(!allowed, "only what is allowed has it", object)
+	forbid(e.Allowed == nil, "only an answer has it", map[string]bool{
+		"warnings": e.Warnings != nil, "auditAnnotations": e.AuditAnnotations != nil, "patch": e.Patch != nil,
+	})
+	forbid(operation == opDelete, "no object comes out of a DELETE", object)
 	return append(errs, e.validateFields(path.Child("fields"))...)
 }

@@ -50,15 +50,25 @@ func files(path string) ([]string, error) {
 		return nil, plain(err)
 	}
 	var found []string
+	var problems []error
 	for _, e := range entries {
-		if !e.IsDir() && isManifest(e.Name()) && !IsTest(e.Name()) {
-			found = append(found, filepath.Join(path, e.Name()))
+		if e.IsDir() || !isManifest(e.Name()) || IsTest(e.Name()) {
+			continue
+		}
+		file := filepath.Join(path, e.Name())
+		switch info, err := os.Stat(file); {
+		case err != nil:
+			problems = append(problems, plain(err))
+		case !info.Mode().IsRegular(): // who reads a pipe waits for somebody to write
+			problems = append(problems, fmt.Errorf("%s: not a regular file; take it out of the folder", file))
+		default:
+			found = append(found, file)
 		}
 	}
-	if len(found) == 0 {
+	if len(found)+len(problems) == 0 {
 		return nil, fmt.Errorf("%s: no .yaml, .yml or .json files in this folder", path)
 	}
-	return found, nil
+	return found, errors.Join(problems...)
 }
 
 func isManifest(name string) bool {

@@ -64,6 +64,9 @@ func expand(file string, node *yamlv3.Node, raw []byte) ([]*Document, config.Pro
 	if d.Object.GetAPIVersion() == "" || d.Object.GetKind() == "" {
 		return nil, config.Problems{d.Problem("", "not a Kubernetes object; write apiVersion and kind")}
 	}
+	if _, err := schema.ParseGroupVersion(d.Object.GetAPIVersion()); err != nil { // it would be of no kind, and nobody's
+		return nil, config.Problems{d.Problem("apiVersion", "%q is no apiVersion; write VERSION or GROUP/VERSION", d.Object.GetAPIVersion())}
+	}
 	if !d.Object.IsList() {
 		return []*Document{d}, nil
 	}

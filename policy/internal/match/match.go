@@ -95,6 +95,11 @@ type Match struct {
 // Definition tells in what the policy matches; nil when it does not.
 func (m *Matcher) Definition(h *Hook) (*Match, error) {
 	m.namespaces.forget()
+	about, err := m.definition(h)
+	return about, m.namespaces.marked(err)
+}
+
+func (m *Matcher) definition(h *Hook) (*Match, error) {
 	matches, resource, kind, err := m.matcher.DefinitionMatches(m.request, m.objects, h.Policy)
 	if err != nil {
 		return nil, err
@@ -116,11 +121,16 @@ func (m *Matcher) Definition(h *Hook) (*Match, error) {
 // Params returns the params with which the policy, which matches, is to be evaluated as its i-th binding says:
 // one that is nil where it takes none, and nothing at all when the binding does not match.
 func (m *Matcher) Params(h *Hook, i int, about *Match) ([]runtime.Object, error) {
+	m.namespaces.forget()
+	found, err := m.params(h, i, about)
+	return found, m.namespaces.marked(err)
+}
+
+func (m *Matcher) params(h *Hook, i int, about *Match) ([]runtime.Object, error) {
 	binding := h.Bindings[i]
 	matching := func(objects admission.ObjectInterfaces) (bool, error) {
 		return m.matcher.BindingMatches(m.request, objects, binding)
 	}
-	m.namespaces.forget()
 	matches, err := matching(m.objects)
 	if err != nil {
 		return nil, err
@@ -172,9 +182,9 @@ type unanswerable struct{ error }
 // NotKnown marks err as one that says nothing about the object or the policy.
 func NotKnown(err error) error { return unanswerable{err} }
 
-// Unanswerable tells whether err, the last that came of m, says nothing about the object or the policy: the
-// answer would need something that only the cluster has.
-func (m *Matcher) Unanswerable(err error) bool {
+// Unanswerable tells whether err says nothing about the object or the policy: the answer would need something that
+// only the cluster has.
+func Unanswerable(err error) bool {
 	var own unanswerable
-	return errors.As(err, &own) || errors.Is(err, params.ErrUnavailable) || m.namespaces.missing
+	return errors.As(err, &own) || errors.Is(err, params.ErrUnavailable)
 }

@@ -33,3 +33,11 @@ func (n *namespaces) Get(name string) (*corev1.Namespace, error) {
 // forget begins a new question. Upstream drops the error of a selector when the rules do not match anyway, and it
 // must not be taken for that of the next policy.
 func (n *namespaces) forget() { n.missing = false }
+
+// marked returns err, the answer to the question, as one that is unanswerable if a namespace was asked for in vain.
+func (n *namespaces) marked(err error) error {
+	if err == nil || !n.missing {
+		return err
+	}
+	return unanswerable{err}
+}
