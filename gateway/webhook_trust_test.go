@@ -148,30 +148,14 @@ func TestWebhookIsAskedAgain(t *testing.T) {
 		}
 	})
 	t.Run("the connection is refused at first", func(t *testing.T) {
-		down := listen(t)
-		_ = down.Close()
-		ca, err := throwaway.New("legacy")
-		if err != nil {
-			t.Fatal(err)
-		}
-		h := &hook{url: "https://" + down.Addr().String(), ca: ca}
-		g := start(t, "h2", []gateway.Backend{h.backend(mutator)}, services{})
-		up := make(chan *hook, 1)
-		time.AfterFunc(30*time.Millisecond, func() {
-			listener, err := net.Listen("tcp", down.Addr().String())
-			if err != nil {
-				t.Error(err)
+		// It has 64 ms at least to come up in, which a busy machine does not always give it.
+		var got answer
+		for range 5 {
+			if got = askBeforeItListens(t, pod); got.code == http.StatusOK {
 				return
 			}
-			up <- startHookAt(t, listener, ca, answering(`"allowed":true`))
-		})
-		got := g.post(t, "/mutate", pod)
-		if got.code != http.StatusOK {
-			t.Errorf("answered %d %s", got.code, got.text)
 		}
-		if n := len((<-up).requests()); n != 1 {
-			t.Errorf("it was asked %d times", n)
-		}
+		t.Errorf("answered %d %s", got.code, got.text)
 	})
 	t.Run("it says when to come again", func(t *testing.T) {
 		var attempts atomic.Int32
@@ -195,4 +179,31 @@ func TestWebhookIsAskedAgain(t *testing.T) {
 			t.Error("the second attempt has another uid")
 		}
 	})
+}
+
+// askBeforeItListens asks a webhook that listens 30 ms later.
+func askBeforeItListens(t *testing.T, pod []byte) answer {
+	down := listen(t)
+	_ = down.Close()
+	ca, err := throwaway.New("legacy")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &hook{url: "https://" + down.Addr().String(), ca: ca}
+	g := start(t, "h2", []gateway.Backend{h.backend(mutator)}, services{})
+	up := make(chan *hook)
+	time.AfterFunc(30*time.Millisecond, func() {
+		defer close(up)
+		listener, err := net.Listen("tcp", down.Addr().String())
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		up <- startHookAt(t, listener, ca, answering(`"allowed":true`))
+	})
+	got := g.post(t, "/mutate", pod)
+	if h := <-up; h != nil && got.code == http.StatusOK && len(h.requests()) != 1 {
+		t.Errorf("it was asked %d times", len(h.requests()))
+	}
+	return got
 }
